@@ -1,0 +1,50 @@
+import type { Logger } from '../../util/mod.js';
+
+/** What a worker process is given when it starts. */
+export interface ProcessContext {
+  /** Speaks as `name:id`. */
+  readonly logger: Logger;
+  /** True when all workers share this process: `run({ processes: 'single' })`. */
+  readonly single: boolean;
+}
+
+/** An address that a process of a worker will listen on. */
+export interface PlannedListen {
+  /** As a banner shows it: `websocket://0.0.0.0:8283`. */
+  readonly address: string;
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+/**
+ * The order of an orderly stop: a phase begins when every process of the one before has ended. Gateways go first, so
+ * that the workers still hear of each client that leaves; registers go last.
+ */
+export const STOP_PHASE = { gateway: 0, worker: 1, register: 2 } as const;
+
+export type StopPhase = (typeof STOP_PHASE)[keyof typeof STOP_PHASE];
+
+/**
+ * What the master knows of a kind of worker. Gateway, BusinessWorker, Register and Worker are such kinds.
+ *
+ * The object is made by the entry script in the master and again in each worker process; `start` is called only in the
+ * process that is to do the work, once.
+ */
+export abstract class BaseWorker {
+  abstract readonly name: string;
+  /** Processes of this worker; one in single-process mode. */
+  abstract readonly count: number;
+  readonly stopPhase: StopPhase = STOP_PHASE.worker;
+  /** Number of this process within the worker, 0 … count − 1; kept by the process that replaces a dead one. */
+  id = 0;
+
+  /** All addresses its processes will listen on; the master tries each before it starts anything. */
+  abstract plannedListens(): readonly PlannedListen[];
+
+  /** Begins the work; resolves when it is ready (listening, events module loaded). A rejection is a failed start. */
+  abstract start(context: ProcessContext): Promise<void>;
+
+  /** Ends the work in order: user callbacks run, what is queued is written. The process exits once this settles. */
+  abstract stop(): Promise<void>;
+}

@@ -1,0 +1,123 @@
+import type { Buffer } from 'node:buffer';
+import type { Arena } from '../../util/mod.js';
+import type { ProtocolError } from './errors.js';
+
+/**
+ * What turns the bytes of one kind of connection into messages and back. A codec knows no socket, timer or log: whoever
+ * owns the socket pushes chunks into a Reader and is told what they meant.
+ *
+ * A codec is shared by all connections of its kind; what differs per connection lives in the Reader.
+ */
+export interface Codec {
+  /** `text`, `websocket` …, as it stands in a listen address. */
+  readonly name: string;
+  /** A reader for one new connection. */
+  open(limits: CodecLimits): Reader;
+  /**
+   * Appends one framed message to the arena (reserve, write, move the offset).
+   * A codec may refuse a value it cannot frame by throwing ProtocolError.
+   *
+   * @param data text, or bytes; a user-defined protocol takes what its `encode` takes
+   * @param binary the message is binary rather than text, where the protocol tells them apart
+   */
+  encode(out: Arena, data: unknown, binary: boolean): void;
+  /** Appends what says goodbye before the connection is closed (a WebSocket close frame), where the protocol has it. */
+  encodeClose?(out: Arena, code: number, reason: string): void;
+  /** Appends a protocol-level ping, where the protocol has it. */
+  encodePing?(out: Arena): void;
+  /** The message as user code gets it: a string or Buffer made of buffer[start…end). */
+  decode(buffer: Buffer, start: number, end: number, binary: boolean): string | Buffer;
+}
+
+/** Limits that a reader holds its peer to. Bytes. */
+export interface CodecLimits {
+  /** Largest message, with its framing; default 10,485,760 as in the original. */
+  readonly maxPackageSize: number;
+}
+
+/**
+ * The reading side of one connection.
+ *
+ * `push` never keeps the chunk: bytes of an unfinished message are copied. It may change bytes inside the chunk (a
+ * WebSocket reader unmasks in place). After `sink.fail`, a `false` from the sink, or a close it parses nothing more.
+ */
+export interface Reader {
+  /** Takes what one read returned. Messages come out through the sink, in order, during the call. */
+  push(chunk: Buffer, sink: ReaderSink): void;
+  /** Goes on with bytes that were held because the sink answered `false`; like `push` of nothing. */
+  resume(sink: ReaderSink): void;
+  /** Bytes held: an unfinished message, or complete ones behind a pause. */
+  readonly held: number;
+  /** False while a handshake is not finished: frames may be encoded, but must wait before they are written. */
+  readonly open: boolean;
+}
+
+/**
+ * What a reader tells its owner. Buffers and ranges are valid only during the call.
+ *
+ * The boolean answers "go on": on `false` (paused, closed) the reader holds what is left and returns.
+ */
+export interface ReaderSink {
+  /** A complete message, as bytes in place. */
+  message(buffer: Buffer, start: number, end: number, binary: boolean): boolean;
+  /** A complete message that a user-defined protocol has decoded to a value of its own. */
+  value(value: unknown): boolean;
+  /**
+   * A handshake request is complete and right; nothing has been answered. The owner may add header lines to `response`.
+   * On `true` the reader answers (through `write`), then calls `opened`; on `false` the owner has refused or closed.
+   */
+  handshake(request: HandshakeRequest, response: HandshakeResponse): boolean;
+  /** The handshake has been answered: what was queued for the peer may go out now. */
+  opened(): boolean;
+  /** Bytes the protocol itself wants written: a handshake answer, a pong. Copied or written before the call returns. */
+  write(bytes: Buffer): void;
+  /** A pong came (WebSocket). */
+  pong(payload: Buffer): boolean;
+  /** The peer said goodbye (a WebSocket close frame, already answered through `write`): finish and close. */
+  ended(code: number, reason: string): void;
+  /** The peer broke the protocol or a limit. `error.reply`, if any, is to be written before the connection is closed. */
+  fail(error: ProtocolError): void;
+}
+
+/** The request that opens a WebSocket, parsed. */
+export interface HandshakeRequest {
+  readonly method: string;
+  /** As sent: path and query. */
+  readonly uri: string;
+  /** `HTTP/1.1` */
+  readonly protocol: string;
+  /** Lower-case name → value; repeated headers joined with a comma. In order of appearance, no prototype. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** What the owner may add to the answer. */
+export interface HandshakeResponse {
+  /** Name → value, sent as they are; names and values with control characters are refused. */
+  readonly headers: Record<string, string>;
+}
+
+/**
+ * A user-defined protocol: the original's contract of three functions. `gatewayworker/protocols` shows examples.
+ *
+ * @typeParam In what `decode` makes of a package, and user code gets
+ * @typeParam Out what `encode` takes
+ */
+export interface Protocol<In = unknown, Out = unknown> {
+  /** Shown in status pages; default `custom`. */
+  readonly name?: string;
+  /**
+   * Length in bytes of the first package in `buffer`, counted from its beginning; 0 while that is not known yet;
+   * negative when the bytes can't be of this protocol (the connection is closed).
+   */
+  input(buffer: Buffer, connection: ProtocolConnection): number;
+  /** One complete package → what user code gets. `bytes` is valid only during the call. */
+  decode(bytes: Buffer, connection: ProtocolConnection): In;
+  /** What user code sends → bytes. An empty result sends nothing. */
+  encode(data: Out): Buffer | string;
+}
+
+/** What a user-defined protocol may know of its connection. */
+export interface ProtocolConnection {
+  /** Scratch space of the protocol, empty at first, one object per connection. */
+  readonly context: Record<string, unknown>;
+}

@@ -1,0 +1,22 @@
+export { Arena } from './arena.js';
+export { ByteQueue } from './byte-queue.js';
+export { GatewayWorkerError, messageOf, stackOf } from './errors.js';
+export { lineLogger, silentLogger } from './logger.js';
+export {
+  callback,
+  flag,
+  integer,
+  nearest,
+  nonEmptyText,
+  OptionsError,
+  object,
+  oneOf,
+  orNull,
+  readOptions,
+  seconds,
+  text,
+} from './options.js';
+
+export type { ErrorFields } from './errors.js';
+export type { LogFields, Logger, LogLevel } from './logger.js';
+export type { Check, Checks } from './options.js';
