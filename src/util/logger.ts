@@ -42,6 +42,19 @@ export function lineLogger(
 /** A logger that says nothing. */
 export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
+let current: Logger | undefined;
+
+/** The logger of this process, for what belongs to no worker (a timer's callback). */
+export function processLogger(): Logger {
+  current ??= lineLogger('gatewayworker');
+  return current;
+}
+
+/** Set by whoever starts the process. */
+export function setProcessLogger(logger: Logger): void {
+  current = logger;
+}
+
 function ignore(): void {}
 
 function writeToStandardError(line: string): void {

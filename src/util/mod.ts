@@ -1,7 +1,7 @@
 export { Arena } from './arena.js';
 export { ByteQueue } from './byte-queue.js';
 export { GatewayWorkerError, messageOf, stackOf } from './errors.js';
-export { lineLogger, silentLogger } from './logger.js';
+export { lineLogger, processLogger, setProcessLogger, silentLogger } from './logger.js';
 export {
   callback,
   flag,
@@ -16,6 +16,7 @@ export {
   seconds,
   text,
 } from './options.js';
+export { sameSecret } from './secret.js';
 
 export type { ErrorFields } from './errors.js';
 export type { LogFields, Logger, LogLevel } from './logger.js';

@@ -1,0 +1,149 @@
+import { Buffer } from 'node:buffer';
+
+const NO_SESSION = Buffer.alloc(0);
+const MAX_CONNECTION_ID = 0xffff_ffff;
+
+/**
+ * What a gateway knows of one client. uid and groups are byte strings: each character is one byte (see `byteKey`), so that
+ * names which are not UTF-8 stay distinct, as in the original.
+ */
+export class ClientEntry<Connection = unknown> {
+  readonly connectionId: number;
+  readonly connection: Connection;
+  /** IPv4 of the client as a number; 0 where it has none. */
+  readonly clientIp: number;
+  readonly clientPort: number;
+  /** PHP-serialized text, as it came; empty: none. Replaced, never changed in place. */
+  session: Buffer = NO_SESSION;
+  uid: string | null = null;
+  /** null: never joined one. The original tells this from "left the last one". */
+  groups: Set<string> | null = null;
+  /** The worker this client's events go to. */
+  workerKey: string | null = null;
+  /** Ticks since the last message; −1 right after one. */
+  heartbeat = -1;
+
+  constructor(connectionId: number, connection: Connection, clientIp: number, clientPort: number) {
+    this.connectionId = connectionId;
+    this.connection = connection;
+    this.clientIp = clientIp;
+    this.clientPort = clientPort;
+  }
+}
+
+/**
+ * The clients of one gateway process with their uids and groups: a value. Looking up and sending to a uid or a group costs
+ * in proportion to its members, whatever else exists.
+ */
+export class Clients<Connection = unknown> {
+  readonly #byId = new Map<number, ClientEntry<Connection>>();
+  readonly #byUid = new Map<string, Set<ClientEntry<Connection>>>();
+  readonly #byGroup = new Map<string, Set<ClientEntry<Connection>>>();
+  #lastId: number;
+
+  /**
+   * @param firstId the first connection id given out. The gateway passes a random one, so that a client id from before
+   *   a restart does not reach somebody else (the original starts at 1)
+   */
+  constructor(firstId: number) {
+    this.#lastId = firstId - 1;
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get all(): Iterable<ClientEntry<Connection>> {
+    return this.#byId.values();
+  }
+
+  /** Names of the groups that have members, in the order of their first joining. */
+  get groupNames(): Iterable<string> {
+    return this.#byGroup.keys();
+  }
+
+  add(connection: Connection, clientIp: number, clientPort: number): ClientEntry<Connection> {
+    do {
+      this.#lastId = this.#lastId >= MAX_CONNECTION_ID ? 1 : this.#lastId + 1;
+    } while (this.#byId.has(this.#lastId));
+    const entry = new ClientEntry(this.#lastId, connection, clientIp, clientPort);
+    this.#byId.set(entry.connectionId, entry);
+    return entry;
+  }
+
+  get(connectionId: number): ClientEntry<Connection> | undefined {
+    return this.#byId.get(connectionId);
+  }
+
+  /** Forgets the client: by then no lookup of any kind finds it. */
+  remove(entry: ClientEntry<Connection>): void {
+    this.#byId.delete(entry.connectionId);
+    this.unbindUid(entry);
+    if (entry.groups === null) return;
+    for (const group of entry.groups) removeFrom(this.#byGroup, group, entry);
+    entry.groups = null;
+  }
+
+  /** A client has at most one uid: binding again moves it. */
+  bindUid(entry: ClientEntry<Connection>, uid: string): void {
+    if (entry.uid === uid) return;
+    this.unbindUid(entry);
+    entry.uid = uid;
+    addTo(this.#byUid, uid, entry);
+  }
+
+  unbindUid(entry: ClientEntry<Connection>): void {
+    if (entry.uid === null) return;
+    removeFrom(this.#byUid, entry.uid, entry);
+    entry.uid = null;
+  }
+
+  withUid(uid: string): ReadonlySet<ClientEntry<Connection>> {
+    return this.#byUid.get(uid) ?? NOBODY;
+  }
+
+  joinGroup(entry: ClientEntry<Connection>, group: string): void {
+    entry.groups ??= new Set();
+    if (entry.groups.has(group)) return;
+    entry.groups.add(group);
+    addTo(this.#byGroup, group, entry);
+  }
+
+  leaveGroup(entry: ClientEntry<Connection>, group: string): void {
+    if (entry.groups?.delete(group) === true) removeFrom(this.#byGroup, group, entry);
+  }
+
+  inGroup(group: string): ReadonlySet<ClientEntry<Connection>> {
+    return this.#byGroup.get(group) ?? NOBODY;
+  }
+
+  /** All members leave; the group can be joined again. */
+  ungroup(group: string): void {
+    for (const entry of this.inGroup(group)) entry.groups?.delete(group);
+    this.#byGroup.delete(group);
+  }
+}
+
+const NOBODY: ReadonlySet<never> = new Set();
+
+/** The key under which a text finds a uid or a group: its UTF-8 bytes, one character each. */
+export function byteKey(text: string): string {
+  for (let i = 0; i < text.length; i++) {
+    if (text.charCodeAt(i) > 0x7f) return Buffer.from(text, 'utf8').latin1Slice();
+  }
+  return text;
+}
+
+function addTo<T>(index: Map<string, Set<T>>, key: string, member: T): void {
+  const members = index.get(key);
+  if (members === undefined) index.set(key, new Set([member]));
+  else members.add(member);
+}
+
+/** An index entry goes with its last member, so that names nobody uses any more cost nothing. */
+function removeFrom<T>(index: Map<string, Set<T>>, key: string, member: T): void {
+  const members = index.get(key);
+  if (members === undefined) return;
+  members.delete(member);
+  if (members.size === 0) index.delete(key);
+}

@@ -1,0 +1,88 @@
+/** What a router needs of a client: the place where its binding is kept. */
+export interface Bindable {
+  workerKey: string | null;
+}
+
+/** How a new client's worker is chosen. */
+export type BalanceMode = 'leastConnections' | 'random';
+
+/**
+ * The original's default router, as a value: a client is bound to a worker at its first event and stays with it as long as
+ * that worker is there. A worker that comes back under its key gets its clients back.
+ *
+ * Unlike the original, the counts are those of the clients really bound: it starts a returning worker at 0 although
+ * clients are still bound to it, and so gives it too many.
+ */
+export class BindingRouter {
+  /** Clients bound to each key; also to keys whose worker is away. */
+  readonly #bound = new Map<string, number>();
+  /** Keys of the workers that are there, in order of joining. */
+  readonly #workers = new Set<string>();
+  readonly #mode: BalanceMode;
+  readonly #random: () => number;
+
+  /** @param random from 0 up to but not including 1 */
+  constructor(mode: BalanceMode = 'leastConnections', random: () => number = Math.random) {
+    this.#mode = mode;
+    this.#random = random;
+  }
+
+  get workers(): Iterable<string> {
+    return this.#workers;
+  }
+
+  /** Clients bound to `key`. */
+  boundTo(key: string): number {
+    return this.#bound.get(key) ?? 0;
+  }
+
+  workerJoined(key: string): void {
+    // A worker that joins again is the newest for the order of ties, as in the original.
+    this.#workers.delete(key);
+    this.#workers.add(key);
+  }
+
+  workerLeft(key: string): void {
+    this.#workers.delete(key);
+  }
+
+  /** The key of the worker for this client's next event, or null when there is no worker at all. */
+  route(client: Bindable): string | null {
+    const bound = client.workerKey;
+    if (bound !== null && this.#workers.has(bound)) return bound;
+    const chosen = this.#mode === 'random' ? this.#anyWorker() : this.#leastBound();
+    if (chosen === null) return null;
+    this.clientLeft(client);
+    client.workerKey = chosen;
+    this.#bound.set(chosen, this.boundTo(chosen) + 1);
+    return chosen;
+  }
+
+  /** The client is gone, or bound anew. */
+  clientLeft(client: Bindable): void {
+    const key = client.workerKey;
+    if (key === null) return;
+    client.workerKey = null;
+    const left = this.boundTo(key) - 1;
+    if (left > 0) this.#bound.set(key, left);
+    else this.#bound.delete(key);
+  }
+
+  #leastBound(): string | null {
+    let best: string | null = null;
+    let fewest = Number.POSITIVE_INFINITY;
+    for (const key of this.#workers) {
+      const count = this.boundTo(key);
+      if (count < fewest) {
+        best = key;
+        fewest = count;
+      }
+    }
+    return best;
+  }
+
+  #anyWorker(): string | null {
+    const keys = [...this.#workers];
+    return keys[Math.floor(this.#random() * keys.length)] ?? null;
+  }
+}

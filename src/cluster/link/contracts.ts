@@ -1,0 +1,109 @@
+import type { Buffer } from 'node:buffer';
+import type { PacketHead, PacketView } from '../protocol/mod.js';
+
+/**
+ * The seam between gateways and workers. A gateway and a worker know these contracts and nothing of what carries them.
+ * The mesh (TCP links found through a Register) fills them; a message broker could.
+ *
+ * Nothing here throws for a peer that is away: sends say false, and questions reject with a LinkError.
+ */
+
+/** What peers of our own may agree on beyond what the original can carry. `docs/protocols/link.md` describes each. */
+export type Extension = 'binary';
+
+/** What this version offers to a peer. */
+export const OUR_EXTENSIONS: readonly Extension[] = ['binary'];
+
+/** A worker, as a gateway sees it. */
+export interface WorkerPeer {
+  /** `remoteIp:workerName:number`. */
+  readonly key: string;
+  /** What waits for it has reached the limit: clients of this worker are not to be read for now. */
+  readonly full: boolean;
+  supports(extension: Extension): boolean;
+  /**
+   * Hands over one event, with body[start…end). Taken in order; also when `full`, within a hard limit behind which it is
+   * dropped and false is returned.
+   */
+  sendEvent(head: PacketHead, session: Buffer, body: Buffer, start: number, end: number): boolean;
+}
+
+/** Who sent a command to a gateway: a worker, or a program that pushes. */
+export interface CommandSource {
+  /** Answers the question being carried out. Each question is answered exactly once, in order. */
+  reply(payload: Buffer | string): void;
+}
+
+/** What the link tells a gateway. */
+export interface GatewayLinkEvents {
+  /** A worker can take events. One that joins under a key that is in use replaces the old one, which has left before. */
+  workerJoined(worker: WorkerPeer): void;
+  workerLeft(worker: WorkerPeer): void;
+  /** A worker that was `full` has room again. */
+  workerDrained(worker: WorkerPeer): void;
+  /** A command, good only during the call. */
+  command(packet: PacketView, from: CommandSource): void;
+}
+
+/** Who a gateway process is, in packets and client ids. */
+export interface GatewayIdentity {
+  /** The lan address as an unsigned number. */
+  readonly localIp: number;
+  readonly localPort: number;
+}
+
+/** A gateway's end of the link. */
+export interface GatewayLink {
+  /** Becomes reachable for workers. @throws ListenError */
+  open(events: GatewayLinkEvents): Promise<GatewayIdentity>;
+  /** Tells the registers; from now on workers come. */
+  announce(): void;
+  /** Writes what is queued and leaves. */
+  close(): Promise<void>;
+}
+
+/** A gateway, as a worker sees it. */
+export interface GatewayPeer {
+  /** `lanIp:port` as announced. */
+  readonly address: string;
+  readonly localIp: number;
+  readonly localPort: number;
+  /** Connected: sends are taken. */
+  readonly live: boolean;
+  supports(extension: Extension): boolean;
+  /** Sends one command. @returns false when the gateway is not connected or its queue is full: nothing was sent */
+  send(head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean;
+  /**
+   * Asks one question; resolves with the payload of the answer, good until the next turn only if copied by the asker.
+   *
+   * @throws LinkError `GW_LINK_UNREACHABLE`, `GW_LINK_TIMEOUT`
+   */
+  ask(head: PacketHead, ext: string | Buffer, body: string | Buffer): Promise<Buffer>;
+}
+
+/** The gateways that can be reached: what the gateway API works on. */
+export interface GatewayDirectory {
+  /** Every gateway that is announced or connected. */
+  readonly gateways: Iterable<GatewayPeer>;
+  /** The gateway of a client id, announced or connected. */
+  gateway(localIp: number, localPort: number): GatewayPeer | undefined;
+}
+
+/** What the link tells a worker. */
+export interface WorkerLinkEvents {
+  gatewayJoined(gateway: GatewayPeer): void;
+  gatewayLeft(gateway: GatewayPeer): void;
+  /** An event of a client, good only during the call. */
+  event(packet: PacketView, gateway: GatewayPeer): void;
+}
+
+/** A worker's end of the link. */
+export interface WorkerLink extends GatewayDirectory {
+  /** Begins to look for gateways; returns at once. */
+  open(events: WorkerLinkEvents): void;
+  /** Stops and starts the stream of events from all gateways: backpressure inward. */
+  pause(): void;
+  resume(): void;
+  /** Takes no further events; what is queued for gateways is still written. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,295 @@
+import type { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import {
+  CONNECTION_LIMITS,
+  ConnectionCounters,
+  type ConnectionLimits,
+  type ConnectionOwner,
+  hostPort,
+  Listener,
+  parseHostPort,
+  TcpConnection,
+  turnWriter,
+} from '../../../core/net/mod.js';
+import { type GatewayWorkerError, type Logger, sameSecret } from '../../../util/mod.js';
+import {
+  Command,
+  commandName,
+  FLAG_SCALAR,
+  gatewayConnectLine,
+  ipToNumber,
+  type PacketHead,
+  type PacketView,
+  packetHead,
+  parseConnectBody,
+  writePacket,
+  writePacketRange,
+  writeReply,
+} from '../../protocol/mod.js';
+import {
+  type CommandSource,
+  type Extension,
+  type GatewayIdentity,
+  type GatewayLink,
+  type GatewayLinkEvents,
+  OUR_EXTENSIONS,
+  type WorkerPeer,
+} from '../contracts.js';
+import { LinkError } from '../errors.js';
+import { linkCodec } from './link-codec.js';
+import { RegisterClient } from './register-client.js';
+
+/** As in the original: workers on other hosts are pinged, so that a firewall between does not forget the link. */
+const PING_MS = 25_000;
+
+/** Behind `sendToWorkerBufferSize` clients are paused; what they had sent already may still come, up to this many times it. */
+const HARD_LIMIT_FACTOR = 4;
+
+export interface GatewayMeshOptions {
+  /** IPv4 address under which workers reach this gateway. */
+  readonly lanIp: string;
+  /** Inner port; 0 lets the system choose. */
+  readonly lanPort: number;
+  /** Address to listen on when it is not `lanIp`. */
+  readonly listenIp: string;
+  readonly registerAddresses: readonly string[];
+  readonly secretKey: string;
+  /** Bytes waiting for one worker from which on its clients are paused. */
+  readonly sendToWorkerBufferSize: number;
+  /** Largest packet taken, in bytes. */
+  readonly maxPacketSize: number;
+  readonly logger: Logger;
+}
+
+/** A gateway's end of the mesh: an inner port that workers and GatewayClients connect to, announced to the Registers. */
+export class GatewayMesh implements GatewayLink, ConnectionOwner {
+  readonly counters = new ConnectionCounters();
+  readonly #options: GatewayMeshOptions;
+  readonly #limits: ConnectionLimits;
+  readonly #workers = new Map<string, MeshWorkerPeer>();
+  readonly #peers = new Set<InnerPeer>();
+  readonly #listener: Listener;
+  readonly #registers: RegisterClient[] = [];
+  #events!: GatewayLinkEvents;
+  #ping: NodeJS.Timeout | null = null;
+
+  constructor(options: GatewayMeshOptions) {
+    this.#options = options;
+    this.#limits = Object.freeze({
+      ...CONNECTION_LIMITS,
+      maxPackageSize: options.maxPacketSize,
+      maxSendBufferSize: options.sendToWorkerBufferSize * HARD_LIMIT_FACTOR,
+    });
+    const { listenIp: host, lanPort: port } = options;
+    const text = `tcp://${hostPort(host, port)}`;
+    this.#listener = new Listener({ scheme: 'tcp', host, port, text }, (socket) => this.#accept(socket));
+  }
+
+  async open(events: GatewayLinkEvents): Promise<GatewayIdentity> {
+    this.#events = events;
+    await this.#listener.listen(true);
+    return { localIp: ipToNumber(this.#options.lanIp) ?? 0, localPort: this.#listener.port };
+  }
+
+  announce(): void {
+    const { lanIp, secretKey, logger, registerAddresses } = this.#options;
+    const address = `${lanIp}:${this.#listener.port}`;
+    for (const register of registerAddresses) {
+      const joinLine = () => gatewayConnectLine(address, secretKey);
+      const client = new RegisterClient({ address: register, joinLine, onAddresses: null, logger });
+      this.#registers.push(client);
+      client.start();
+    }
+    if (lanIp !== '127.0.0.1') this.#ping = setInterval(() => this.#pingWorkers(), PING_MS).unref();
+  }
+
+  async close(): Promise<void> {
+    for (const register of this.#registers) register.stop();
+    if (this.#ping !== null) clearInterval(this.#ping);
+    this.#listener.close();
+    for (const peer of this.#peers) peer.connection.close();
+    turnWriter.flush();
+    // The workers hang up when they have read our last events; who doesn't is cut off with the process.
+    const deadline = performance.now() + 500;
+    while (this.#peers.size > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    for (const peer of this.#peers) peer.connection.destroy();
+  }
+
+  onValue(connection: TcpConnection, value: unknown): void {
+    const peer = connection.context as InnerPeer;
+    const packet = value as PacketView;
+    if (packet.cmd === Command.WORKER_CONNECT) this.#workerConnects(peer, packet);
+    else if (packet.cmd === Command.GATEWAY_CLIENT_CONNECT) this.#clientConnects(peer, packet);
+    else if (peer.authorized) this.#events.command(packet, peer);
+    else this.#refuse(peer, `${commandName(packet.cmd)} before the secret key was shown`);
+  }
+
+  onBytes(): void {}
+
+  onHandshake(): boolean {
+    return true;
+  }
+
+  onOpen(): void {}
+
+  onFail(connection: TcpConnection, error: GatewayWorkerError): void {
+    this.#options.logger.warn(`inner connection: ${error.message}`, {
+      code: error.code,
+      peer: hostPort(connection.remoteAddress, connection.remotePort),
+    });
+  }
+
+  onFull(): void {}
+
+  onDrain(connection: TcpConnection): void {
+    const { worker } = connection.context as InnerPeer;
+    if (worker !== null) this.#events.workerDrained(worker);
+  }
+
+  onClose(connection: TcpConnection): void {
+    const peer = connection.context as InnerPeer;
+    this.#peers.delete(peer);
+    if (peer.worker !== null) this.#workerLeft(peer.worker);
+  }
+
+  #accept(socket: Socket): void {
+    const connection = new TcpConnection(socket, linkCodec, this, this.#limits);
+    // As in the original: without a secret key everybody who reaches the inner port may command.
+    const peer = new InnerPeer(connection, this.#options.secretKey === '');
+    connection.context = peer;
+    this.#peers.add(peer);
+  }
+
+  #workerConnects(peer: InnerPeer, packet: PacketView): void {
+    const body = parseConnectBody(packet.bodyText());
+    if (body === undefined) return this.#refuse(peer, 'WORKER_CONNECT with a body that is not JSON');
+    // The original compares the key here even when none is configured.
+    if (!sameSecret(this.#options.secretKey, body.secretKey)) return this.#refuse(peer, 'the secret key is not ours');
+    peer.authorized = true;
+    const key = `${peer.remoteIp}:${body.workerKey}`;
+    if (peer.worker !== null) {
+      // Repeated on a link that is up: nothing is new, unless the worker changed its name.
+      if (peer.worker.key === key) return;
+      this.#workerLeft(peer.worker);
+    }
+    const old = this.#workers.get(key);
+    if (old !== undefined) {
+      this.#options.logger.warn('a worker joined under a key that is in use; the older link is closed', { worker: key });
+      this.#workerLeft(old);
+      old.connection.close();
+    }
+    const worker = new MeshWorkerPeer(key, peer.connection, this.#options.sendToWorkerBufferSize, knownExtensions(body.fields));
+    peer.worker = worker;
+    this.#workers.set(key, worker);
+    this.#confirmExtensions(worker);
+    this.#events.workerJoined(worker);
+  }
+
+  #clientConnects(peer: InnerPeer, packet: PacketView): void {
+    const body = parseConnectBody(packet.bodyText());
+    if (this.#options.secretKey === '' || sameSecret(this.#options.secretKey, body?.secretKey ?? null)) {
+      peer.authorized = true;
+    } else {
+      this.#refuse(peer, 'the secret key is not ours');
+    }
+  }
+
+  /** Only while the entry is still this link: a worker that came back under its key must not be forgotten. */
+  #workerLeft(worker: MeshWorkerPeer): void {
+    if (this.#workers.get(worker.key) !== worker) return;
+    this.#workers.delete(worker.key);
+    this.#events.workerLeft(worker);
+  }
+
+  /** Says what we can too; a peer that announced nothing (PHP) never sees this command. */
+  #confirmExtensions(worker: MeshWorkerPeer): void {
+    if (worker.extensions.size === 0) return;
+    const body = JSON.stringify({ extensions: [...worker.extensions] });
+    worker.write(packetHead({ cmd: Command.EXTENSIONS, flag: FLAG_SCALAR }), body);
+  }
+
+  #pingWorkers(): void {
+    for (const worker of this.#workers.values()) worker.write(packetHead({ cmd: Command.PING }), '');
+  }
+
+  #refuse(peer: InnerPeer, reason: string): void {
+    this.counters.protocolErrors++;
+    const address = hostPort(peer.connection.remoteAddress, peer.connection.remotePort);
+    const error = new LinkError('GW_LINK_REFUSED', `an inner connection was refused: ${reason}`, { peer: address });
+    this.#options.logger.warn(error.message, { code: error.code, peer: address });
+    peer.connection.destroy();
+  }
+}
+
+/** The addresses of the registers, taken apart to find a wrong one when the gateway is made. @throws AddressError */
+export function checkRegisterAddresses(addresses: string | readonly string[]): readonly string[] {
+  const list = typeof addresses === 'string' ? [addresses] : addresses;
+  for (const address of list) parseHostPort(address);
+  return list;
+}
+
+/** Whoever is connected to the inner port. */
+class InnerPeer implements CommandSource {
+  readonly connection: TcpConnection;
+  /** Kept here: when the connection has ended the socket no longer knows. */
+  readonly remoteIp: string;
+  authorized: boolean;
+  worker: MeshWorkerPeer | null = null;
+
+  constructor(connection: TcpConnection, authorized: boolean) {
+    this.connection = connection;
+    this.remoteIp = connection.remoteAddress.replace(/^::ffff:/, '');
+    this.authorized = authorized;
+  }
+
+  reply(payload: Buffer | string): void {
+    const { arena } = turnWriter;
+    const { buffer, offset } = arena;
+    writeReply(arena, payload);
+    this.connection.sendRange(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+  }
+}
+
+class MeshWorkerPeer implements WorkerPeer {
+  readonly key: string;
+  readonly connection: TcpConnection;
+  readonly extensions: ReadonlySet<Extension>;
+  readonly #bufferSize: number;
+
+  constructor(key: string, connection: TcpConnection, bufferSize: number, extensions: ReadonlySet<Extension>) {
+    this.key = key;
+    this.connection = connection;
+    this.extensions = extensions;
+    this.#bufferSize = bufferSize;
+  }
+
+  get full(): boolean {
+    return this.connection.isFull(this.#bufferSize);
+  }
+
+  supports(extension: Extension): boolean {
+    return this.extensions.has(extension);
+  }
+
+  sendEvent(head: PacketHead, session: Buffer, body: Buffer, start: number, end: number): boolean {
+    const { arena } = turnWriter;
+    const { buffer, offset } = arena;
+    writePacketRange(arena, head, session, body, start, end);
+    return this.connection.sendRange(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+  }
+
+  write(head: PacketHead, body: string): void {
+    const { arena } = turnWriter;
+    const { buffer, offset } = arena;
+    writePacket(arena, head, '', body);
+    this.connection.sendRange(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+  }
+}
+
+/** What a peer announced and we know too. */
+export function knownExtensions(fields: Readonly<Record<string, unknown>>): ReadonlySet<Extension> {
+  const announced = fields.extensions;
+  return new Set(Array.isArray(announced) ? OUR_EXTENSIONS.filter((extension) => announced.includes(extension)) : []);
+}

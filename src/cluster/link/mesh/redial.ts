@@ -1,0 +1,37 @@
+/** First try after a connection was lost, then longer, up to the original's one second. */
+const FIRST_DELAY_MS = 100;
+const MAX_DELAY_MS = 1000;
+
+/**
+ * When to dial again: soon after the first loss, up to once a second while the peer stays away, for ever. A quarter of each
+ * delay is random, so that a fleet does not come back in step.
+ */
+export class Redial {
+  readonly #dial: () => void;
+  #delay = FIRST_DELAY_MS;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(dial: () => void) {
+    this.#dial = dial;
+  }
+
+  /** The connection is up: the next loss is a first one. */
+  reset(): void {
+    this.#delay = FIRST_DELAY_MS;
+  }
+
+  later(): void {
+    if (this.#timer !== null) return;
+    const delay = this.#delay * (0.75 + Math.random() / 4);
+    this.#delay = Math.min(this.#delay * 2, MAX_DELAY_MS);
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#dial();
+    }, delay);
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+}

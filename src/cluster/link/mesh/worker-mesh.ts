@@ -1,0 +1,271 @@
+import type { Buffer } from 'node:buffer';
+import {
+  CONNECTION_LIMITS,
+  ConnectionCounters,
+  type ConnectionLimits,
+  type ConnectionOwner,
+  connectTcp,
+  type TcpConnection,
+  turnWriter,
+} from '../../../core/net/mod.js';
+import { type GatewayWorkerError, type Logger, messageOf } from '../../../util/mod.js';
+import {
+  Command,
+  FLAG_SCALAR,
+  ipToNumber,
+  type PacketHead,
+  type PacketView,
+  packetHead,
+  parseConnectBody,
+  workerConnectBody,
+  workerConnectLine,
+  writePacket,
+} from '../../protocol/mod.js';
+import {
+  type Extension,
+  type GatewayPeer,
+  OUR_EXTENSIONS,
+  type WorkerLink,
+  type WorkerLinkEvents,
+} from '../contracts.js';
+import { knownExtensions } from './gateway-mesh.js';
+import { linkCodec } from './link-codec.js';
+import { QueryConnection } from './query-connection.js';
+import { Redial } from './redial.js';
+import { RegisterClient } from './register-client.js';
+
+export interface WorkerMeshOptions {
+  /** `name:number`; a gateway puts our address in front. */
+  readonly workerKey: string;
+  readonly registerAddresses: readonly string[];
+  readonly secretKey: string;
+  /** Bytes waiting for one gateway from which on further commands are refused. */
+  readonly sendToGatewayBufferSize: number;
+  /** Largest packet taken, in bytes. */
+  readonly maxPacketSize: number;
+  /** Seconds a gateway has to answer a question. */
+  readonly queryTimeout: number;
+  readonly logger: Logger;
+}
+
+/** A worker's end of the mesh: hears from the Registers which gateways there are, and keeps a link to each. */
+export class WorkerMesh implements WorkerLink {
+  readonly options: WorkerMeshOptions;
+  readonly #peers = new Map<string, MeshGatewayPeer>();
+  readonly #registers: RegisterClient[] = [];
+  /** The last list of each register. One that is away keeps counting: what it said is most likely still true. */
+  readonly #lists = new Map<string, readonly string[]>();
+  events!: WorkerLinkEvents;
+  paused = false;
+
+  constructor(options: WorkerMeshOptions) {
+    this.options = options;
+  }
+
+  get gateways(): Iterable<GatewayPeer> {
+    return this.#peers.values();
+  }
+
+  gateway(localIp: number, localPort: number): GatewayPeer | undefined {
+    for (const peer of this.#peers.values()) {
+      if (peer.localIp === localIp && peer.localPort === localPort) return peer;
+    }
+    return undefined;
+  }
+
+  open(events: WorkerLinkEvents): void {
+    this.events = events;
+    const { registerAddresses, secretKey, logger } = this.options;
+    for (const address of registerAddresses) {
+      const onAddresses = (addresses: readonly string[]) => this.#listed(address, addresses);
+      const client = new RegisterClient({ address, joinLine: () => workerConnectLine(secretKey), onAddresses, logger });
+      this.#registers.push(client);
+      client.start();
+    }
+  }
+
+  pause(): void {
+    if (this.paused) return;
+    this.paused = true;
+    for (const peer of this.#peers.values()) peer.connection?.pauseRecv();
+  }
+
+  resume(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    for (const peer of this.#peers.values()) {
+      // A handler may pause all again while the first ones are catching up.
+      if (!this.paused) peer.connection?.resumeRecv();
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const register of this.#registers) register.stop();
+    const peers = [...this.#peers.values()];
+    for (const peer of peers) peer.stop();
+    turnWriter.flush();
+    const deadline = performance.now() + 500;
+    while (peers.some((peer) => peer.connection !== null) && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  /** @internal A link has ended: an address that is listed nowhere any more is forgotten. */
+  forgetUnlisted(peer: MeshGatewayPeer): boolean {
+    if (peer.listed) return false;
+    this.#peers.delete(peer.address);
+    return true;
+  }
+
+  #listed(register: string, addresses: readonly string[]): void {
+    this.#lists.set(register, addresses);
+    const all = new Set<string>();
+    for (const list of this.#lists.values()) for (const address of list) all.add(address);
+    for (const peer of this.#peers.values()) {
+      peer.listed = all.has(peer.address);
+      // A link that is up stays, as in the original: it lives as long as the gateway does.
+      if (!peer.listed && peer.connection === null) this.#forget(peer);
+    }
+    for (const address of all) {
+      if (!this.#peers.has(address)) this.#addPeer(address);
+    }
+  }
+
+  #addPeer(address: string): void {
+    const match = /^(\d+\.\d+\.\d+\.\d+):(\d+)$/.exec(address);
+    const localIp = ipToNumber(match?.[1] ?? '');
+    const port = Number(match?.[2]);
+    if (localIp === undefined || !(port > 0 && port <= 65_535)) {
+      this.options.logger.warn('the register lists a gateway address that is not ip:port; it is ignored', { address });
+      return;
+    }
+    const peer = new MeshGatewayPeer(this, address, match?.[1] ?? '', localIp, port);
+    this.#peers.set(address, peer);
+    peer.dial();
+  }
+
+  #forget(peer: MeshGatewayPeer): void {
+    peer.stop();
+    this.#peers.delete(peer.address);
+  }
+}
+
+class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
+  readonly counters = new ConnectionCounters();
+  readonly address: string;
+  readonly localIp: number;
+  readonly localPort: number;
+  connection: TcpConnection | null = null;
+  live = false;
+  listed = true;
+  readonly #mesh: WorkerMesh;
+  readonly #host: string;
+  readonly #limits: ConnectionLimits;
+  readonly #redial = new Redial(() => this.dial());
+  #extensions: ReadonlySet<Extension> = new Set();
+  #queries: QueryConnection | null = null;
+  #stopped = false;
+  #reported = '';
+
+  constructor(mesh: WorkerMesh, address: string, host: string, localIp: number, localPort: number) {
+    this.#mesh = mesh;
+    this.address = address;
+    this.#host = host;
+    this.localIp = localIp;
+    this.localPort = localPort;
+    this.#limits = Object.freeze({
+      ...CONNECTION_LIMITS,
+      maxPackageSize: mesh.options.maxPacketSize,
+      maxSendBufferSize: mesh.options.sendToGatewayBufferSize,
+      handshakeTimeout: 3,
+    });
+  }
+
+  supports(extension: Extension): boolean {
+    return this.#extensions.has(extension);
+  }
+
+  send(head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean {
+    if (!this.live || this.connection === null) return false;
+    const { arena } = turnWriter;
+    const { buffer, offset } = arena;
+    writePacket(arena, head, ext, body);
+    return this.connection.sendRange(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+  }
+
+  ask(head: PacketHead, ext: string | Buffer, body: string | Buffer): Promise<Buffer> {
+    const { secretKey, queryTimeout } = this.#mesh.options;
+    this.#queries ??= new QueryConnection(this.#host, this.localPort, secretKey, queryTimeout);
+    return this.#queries.ask(head, ext, body);
+  }
+
+  dial(): void {
+    this.connection = connectTcp(this.#host, this.localPort, linkCodec, this, this.#limits);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#redial.stop();
+    this.#queries?.close();
+    this.connection?.close();
+  }
+
+  onOpen(): void {
+    const { workerKey, secretKey } = this.#mesh.options;
+    this.live = true;
+    this.#extensions = new Set();
+    const body = workerConnectBody(workerKey, secretKey, { extensions: OUR_EXTENSIONS });
+    this.send(packetHead({ cmd: Command.WORKER_CONNECT, flag: FLAG_SCALAR }), '', body);
+    if (this.#mesh.paused) this.connection?.pauseRecv();
+    this.#report('info', 'connected to the gateway');
+    this.#mesh.events.gatewayJoined(this);
+  }
+
+  onValue(_connection: TcpConnection, value: unknown): void {
+    const packet = value as PacketView;
+    if (packet.cmd === Command.EXTENSIONS) {
+      this.#extensions = knownExtensions(parseConnectBody(packet.bodyText())?.fields ?? {});
+      return;
+    }
+    // A gateway that takes our key sends something sooner or later; one that does not hangs up without a word.
+    this.#redial.reset();
+    if (packet.cmd !== Command.PING) this.#mesh.events.event(packet, this);
+  }
+
+  onBytes(): void {}
+
+  onHandshake(): boolean {
+    return true;
+  }
+
+  onFail(_connection: TcpConnection, error: GatewayWorkerError): void {
+    this.#report('warn', `${error.message} (${error.code})`);
+  }
+
+  onFull(): void {}
+
+  onDrain(): void {
+    this.#reported = '';
+  }
+
+  onClose(_connection: TcpConnection, error: Error | null): void {
+    const wasLive = this.live;
+    this.connection = null;
+    this.live = false;
+    if (wasLive) this.#mesh.events.gatewayLeft(this);
+    if (this.#stopped || this.#mesh.forgetUnlisted(this)) return;
+    this.#report(
+      'warn',
+      error === null
+        ? 'the gateway closed the link (if this repeats: is the secretKey the same?); trying again'
+        : `the gateway can't be reached: ${messageOf(error)}; trying again`,
+    );
+    this.#redial.later();
+  }
+
+  #report(level: 'info' | 'warn', message: string): void {
+    if (this.#reported === message) return;
+    this.#reported = message;
+    this.#mesh.options.logger[level](message, { gateway: this.address });
+  }
+}

@@ -1,0 +1,19 @@
+export { OUR_EXTENSIONS } from './contracts.js';
+export { LinkError } from './errors.js';
+export { checkRegisterAddresses, GatewayMesh } from './mesh/gateway-mesh.js';
+export { WorkerMesh } from './mesh/worker-mesh.js';
+
+export type {
+  CommandSource,
+  Extension,
+  GatewayDirectory,
+  GatewayIdentity,
+  GatewayLink,
+  GatewayLinkEvents,
+  GatewayPeer,
+  WorkerLink,
+  WorkerLinkEvents,
+  WorkerPeer,
+} from './contracts.js';
+export type { GatewayMeshOptions } from './mesh/gateway-mesh.js';
+export type { WorkerMeshOptions } from './mesh/worker-mesh.js';

@@ -1,0 +1,15 @@
+export { AddressError, hostPort, parseAddress, parseHostPort } from './address.js';
+export { ConnectionError, ListenError } from './errors.js';
+export { Listener } from './listener.js';
+export {
+  CONNECTION_LIMITS,
+  ConnectionCounters,
+  connectTcp,
+  shareFrame,
+  shareRaw,
+  TcpConnection,
+} from './tcp-connection.js';
+export { SharedFrame, turnWriter } from './turn-writer.js';
+
+export type { NetAddress } from './address.js';
+export type { ConnectionLimits, ConnectionOwner, ConnectionStatus, SendOptions } from './tcp-connection.js';

@@ -1,0 +1,657 @@
+import { Buffer } from 'node:buffer';
+import { connect as connectSocket, isIPv6, type Socket } from 'node:net';
+import { ByteQueue, type GatewayWorkerError } from '../../util/mod.js';
+import type {
+  Codec,
+  HandshakeRequest,
+  HandshakeResponse,
+  ProtocolError,
+  Reader,
+  ReaderSink,
+} from '../protocols/mod.js';
+import { deadlines, type Expiring } from '../timers/mod.js';
+import { ConnectionError } from './errors.js';
+import { appendOwn, appendShared, type FrameRun, SharedFrame, type TurnFlushed, turnWriter } from './turn-writer.js';
+
+/** What a connection is held to. One object serves all connections of a listener. */
+export interface ConnectionLimits {
+  /** Largest package taken from the peer, in bytes with framing; default 10,485,760 (as the original). */
+  readonly maxPackageSize: number;
+  /** Bytes queued for the peer from which on further messages are dropped; default 1,048,576 (as the original). */
+  readonly maxSendBufferSize: number;
+  /** Seconds a handshake may take; default 10. */
+  readonly handshakeTimeout: number;
+  /** Seconds after `close` until a peer that does not read what is left, or does not hang up, is cut off; default 10. */
+  readonly closeTimeout: number;
+}
+
+export const CONNECTION_LIMITS: ConnectionLimits = Object.freeze({
+  maxPackageSize: 10_485_760,
+  maxSendBufferSize: 1_048_576,
+  handshakeTimeout: 10,
+  closeTimeout: 10,
+});
+
+/** Counters of all connections of one owner. */
+export class ConnectionCounters {
+  /** Connections that exist now. */
+  connections = 0;
+  /** Messages taken from peers, since the process started. */
+  requests = 0;
+  /** Messages for peers that were dropped: queue full, or the connection was closed. */
+  sendFail = 0;
+  /** Connections closed because the peer broke the protocol or a limit. */
+  protocolErrors = 0;
+}
+
+/**
+ * Who a connection belongs to: a Worker, a gateway, a link. One owner serves all its connections, so that a connection
+ * carries no closure of its own. Methods must not throw; whoever runs user code guards it.
+ */
+export interface ConnectionOwner {
+  readonly counters: ConnectionCounters;
+  /** A message, as bytes in place: good only during the call. */
+  onBytes(connection: TcpConnection, buffer: Buffer, start: number, end: number, binary: boolean): void;
+  /** A message that the codec decoded to a value of its own. */
+  onValue(connection: TcpConnection, value: unknown): void;
+  /** A handshake request came; false when the owner has refused it (closed the connection). */
+  onHandshake(connection: TcpConnection, request: HandshakeRequest, response: HandshakeResponse): boolean;
+  /** Connected (an outgoing connection), or the handshake is done. Not called for accepted ones without a handshake. */
+  onOpen(connection: TcpConnection): void;
+  /** The peer broke the protocol or a limit (the connection is being closed), or a message for it was dropped. */
+  onFail(connection: TcpConnection, error: GatewayWorkerError): void;
+  /** The send queue has reached its limit. */
+  onFull(connection: TcpConnection): void;
+  /** The send queue, having been more than the kernel would take, is empty. */
+  onDrain(connection: TcpConnection): void;
+  /** Gone, for whatever reason: exactly once, the last call. `error` is the system's, if it was one. */
+  onClose(connection: TcpConnection, error: Error | null): void;
+}
+
+export type ConnectionStatus = 'connecting' | 'established' | 'closing' | 'closed';
+
+export interface SendOptions {
+  /** Write the bytes as they are, without the framing of the protocol; default false. */
+  readonly raw?: boolean;
+  /** The message is binary, where the protocol tells; default: true for a Buffer, false for text. */
+  readonly binary?: boolean;
+}
+
+const kConnection = Symbol('connection');
+const NOTHING = Buffer.alloc(0);
+
+/** Close code that says goodbye when nothing else was asked for: RFC 6455 section 7.4.1, normal closure. */
+const NORMAL_CLOSURE = 1000;
+
+/** As the original's `lingerTimeout`. */
+const LINGER_SECONDS = 1;
+
+/** A peer that broke the protocol is not waited for as long as one that is leaving in order. */
+const FAILED_CLOSE_SECONDS = 2;
+
+type ConnectionSocket = Socket & { [kConnection]?: TcpConnection };
+
+let lastId = 0;
+
+/**
+ * One TCP connection, accepted or outgoing.
+ *
+ * What is sent during one turn of the event loop leaves in one write at the end of the turn (see turn-writer.ts).
+ */
+export class TcpConnection implements TurnFlushed, Expiring {
+  /** Unique within the process, from 1 on. */
+  readonly id: number;
+  readonly codec: Codec;
+  readonly owner: ConnectionOwner;
+  limits: ConnectionLimits;
+  /** Bytes taken from and handed to the socket (after TLS). */
+  bytesRead = 0;
+  bytesWritten = 0;
+  /** The owner's place for what belongs to this connection. */
+  context: unknown = null;
+  readonly #socket: ConnectionSocket;
+  readonly #reader: Reader;
+  #status: ConnectionStatus;
+  /** Frames may leave: connected, and the handshake, where there is one, is done. */
+  #open: boolean;
+  #paused = false;
+  /** What was sent before `#open`. */
+  #early: ByteQueue | null = null;
+  /** What was sent during this turn. */
+  #pending: FrameRun | null = null;
+  #scheduled = false;
+  /** A marker is in the socket's queue that will tell when it has drained. */
+  #marked = false;
+  /** `onFull` was told, and `onDrain` not yet. */
+  #full = false;
+  #closed = false;
+  #error: Error | null = null;
+
+  constructor(socket: Socket, codec: Codec, owner: ConnectionOwner, limits: ConnectionLimits, connecting = false) {
+    this.id = ++lastId;
+    this.codec = codec;
+    this.owner = owner;
+    this.limits = limits;
+    this.#socket = socket;
+    this.#reader = codec.open(limits);
+    this.#status = connecting ? 'connecting' : 'established';
+    this.#open = !connecting && this.#reader.open;
+    owner.counters.connections++;
+    this.#socket[kConnection] = this;
+    socket.on('data', socketOnData);
+    socket.on('end', socketOnEnd);
+    socket.on('error', socketOnError);
+    socket.on('close', socketOnClose);
+    if (connecting) socket.on('connect', socketOnConnect);
+    if (!this.#open) deadlines.set(this, limits.handshakeTimeout);
+  }
+
+  get status(): ConnectionStatus {
+    return this.#status;
+  }
+
+  get remoteAddress(): string {
+    return this.#socket.remoteAddress ?? '';
+  }
+
+  get remotePort(): number {
+    return this.#socket.remotePort ?? 0;
+  }
+
+  get localAddress(): string {
+    return this.#socket.localAddress ?? '';
+  }
+
+  get localPort(): number {
+    return this.#socket.localPort ?? 0;
+  }
+
+  get isIpV6(): boolean {
+    return isIPv6(this.remoteAddress);
+  }
+
+  /** Bytes that wait for the peer: this turn's, those before the handshake, and those the kernel has not taken. */
+  get sendQueueSize(): number {
+    return (
+      (this.#pending === null ? 0 : this.#pending.length) +
+      (this.#early === null ? 0 : this.#early.length) +
+      this.#socket.writableLength
+    );
+  }
+
+  /** Bytes taken from the peer that make no complete message yet, or wait behind a pause. */
+  get recvQueueSize(): number {
+    return this.#reader.held;
+  }
+
+  /**
+   * Whether at least `limit` bytes wait for the peer. What only waits for the end of the turn is not a slow peer's fault,
+   * so the kernel is offered it before the answer is yes; `onDrain` then tells when all of it is gone.
+   */
+  isFull(limit: number): boolean {
+    if (this.sendQueueSize < limit) return false;
+    if (this.#pending !== null && this.#write()) turnWriter.retain();
+    return this.sendQueueSize >= limit;
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /**
+   * Sends one message.
+   *
+   * A message is taken whole as long as less than `maxSendBufferSize` bytes wait for the peer; from there on messages are
+   * dropped whole (never cut) until the peer has read, as in the original.
+   *
+   * @param data text or bytes; a user-defined protocol takes what its `encode` takes
+   * @returns true: taken; false: dropped, because the queue is full or the connection is closing
+   * @throws ProtocolError when the protocol can't frame this value
+   */
+  send(data: unknown, options?: SendOptions): boolean {
+    if (!this.#canSend()) return false;
+    const { arena } = turnWriter;
+    const { buffer, offset } = arena;
+    if (options?.raw === true) appendRaw(data);
+    else this.codec.encode(arena, data, options?.binary ?? typeof data !== 'string');
+    // The encoder reserves once: a frame begins where the arena stood, or at the beginning of a new slab.
+    this.#queue(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+    return true;
+  }
+
+  /** Sends bytes of the arena that are framed already. The range is good for this turn only. */
+  sendRange(buffer: Buffer, start: number, end: number): boolean {
+    if (!this.#canSend()) return false;
+    this.#queue(buffer, start, end);
+    return true;
+  }
+
+  /** Sends a frame that others get too; see SharedFrame. */
+  sendShared(frame: SharedFrame): boolean {
+    if (!this.#canSend()) return false;
+    if (!this.#open) {
+      this.#queueEarly(frame.buffer, frame.start, frame.end);
+    } else {
+      this.#pending = appendShared(this.#pending, frame);
+      this.#schedule();
+    }
+    this.#checkFull();
+    return true;
+  }
+
+  /** Sends a ping of the protocol, where it has one (WebSocket) and its handshake is done. */
+  ping(): boolean {
+    if (this.codec.encodePing === undefined || !this.#open || !this.#canSend()) return false;
+    const { arena } = turnWriter;
+    const { buffer, offset } = arena;
+    this.codec.encodePing(arena);
+    this.#queue(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+    return true;
+  }
+
+  /**
+   * Ends the connection in order: takes no further message, writes what waits, says goodbye where the protocol can, and
+   * hangs up. What the peer still sends is thrown away. Unlike the original, a last message is sent even when the queue
+   * is full, and `onClose` never comes before `close` has returned.
+   *
+   * @param data a last message
+   * @param code close code of a protocol that has them (RFC 6455 section 7.4); default 1000
+   */
+  close(data?: unknown, code: number = NORMAL_CLOSURE, reason = ''): void {
+    if (this.#status === 'closed' || this.#status === 'closing') return;
+    if (this.#status === 'connecting') {
+      this.destroy();
+      return;
+    }
+    const { arena } = turnWriter;
+    const { buffer, offset } = arena;
+    const hasLast = data !== undefined && data !== null;
+    if (hasLast) this.codec.encode(arena, data, typeof data !== 'string');
+    if (this.#open) {
+      const split = arena.buffer === buffer ? offset : 0;
+      if (hasLast) this.#queue(arena.buffer, split, arena.offset);
+      this.#goodbye(code, reason);
+    }
+    this.#finish(this.limits.closeTimeout);
+  }
+
+  /** Ends the connection at once; what waits for the peer is lost. */
+  destroy(): void {
+    if (this.#status === 'closed') return;
+    this.#status = 'closed';
+    this.#pending = null;
+    this.#early = null;
+    deadlines.delete(this);
+    this.#socket.destroy();
+  }
+
+  /** Stops reading; messages that were read already are held. The peer's sends pile up on its own side. */
+  pauseRecv(): void {
+    if (this.#paused || this.#status === 'closing') return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  /** Goes on reading, first with what was held. */
+  resumeRecv(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    if (this.#status === 'established' && this.#reader.held > 0) {
+      const outer = sink.enter(this);
+      this.#reader.resume(sink);
+      sink.leave(outer);
+    }
+    // A handler of a held message may have paused again.
+    if (!this.#paused) this.#socket.resume();
+  }
+
+  // ---- below: for turn-writer, deadlines and the listeners of this file ----
+
+  /** @internal */
+  flushTurn(): boolean {
+    this.#scheduled = false;
+    return this.#write();
+  }
+
+  /** @internal A handshake that took too long, or a closing peer that does not hang up. */
+  expire(): void {
+    if (this.#status === 'connecting') {
+      this.#error = new ConnectionError('GW_CONNECTION_CONNECT_TIMEOUT', 'the connection was not made in time', {
+        seconds: this.limits.handshakeTimeout,
+      });
+    }
+    if (this.#status === 'established') {
+      this.owner.counters.protocolErrors++;
+      this.owner.onFail(
+        this,
+        new ConnectionError('GW_CONNECTION_HANDSHAKE_TIMEOUT', 'the handshake was not finished in time', {
+          seconds: this.limits.handshakeTimeout,
+        }),
+      );
+    }
+    this.destroy();
+  }
+
+  /** @internal */
+  receive(chunk: Buffer): void {
+    this.bytesRead += chunk.length;
+    if (this.#status !== 'established') return;
+    const outer = sink.enter(this);
+    this.#reader.push(chunk, sink);
+    sink.leave(outer);
+  }
+
+  /** @internal True while messages may be delivered: neither paused nor closing. */
+  get receiving(): boolean {
+    return this.#status === 'established' && !this.#paused;
+  }
+
+  /** @internal Bytes of the protocol itself: a handshake answer, a pong. */
+  writeProtocol(bytes: Buffer): void {
+    // A peer that asks for pongs and does not read them must not make the queue grow.
+    if (this.sendQueueSize >= this.limits.maxSendBufferSize) return;
+    this.#queueCopy(bytes);
+  }
+
+  /** @internal */
+  opened(): void {
+    this.#open = true;
+    if (this.#status === 'established') deadlines.delete(this);
+    if (this.#early !== null) {
+      const early = this.#early;
+      this.#early = null;
+      this.#queueCopy(early.buffer.subarray(early.start, early.end));
+    }
+    this.owner.onOpen(this);
+  }
+
+  /** @internal The peer has said goodbye in its protocol, and was answered. */
+  ended(): void {
+    if (this.#status === 'established') this.#finish(this.limits.closeTimeout);
+  }
+
+  /** @internal The peer broke the protocol or a limit. */
+  failed(error: ProtocolError): void {
+    if (this.#status !== 'established') return;
+    this.owner.counters.protocolErrors++;
+    if (error.reply !== null) this.#queueCopy(error.reply);
+    this.#finish(FAILED_CLOSE_SECONDS);
+    this.owner.onFail(this, error);
+  }
+
+  /** @internal */
+  connected(): void {
+    if (this.#status !== 'connecting') return;
+    this.#status = 'established';
+    if (this.#reader.open) this.opened();
+  }
+
+  /** @internal The peer has hung up its side: nothing can be asked any more, what is queued is still written. */
+  peerEnded(): void {
+    if (this.#status === 'established' || this.#status === 'connecting') this.#finish(this.limits.closeTimeout);
+  }
+
+  /** @internal */
+  socketFailed(error: Error): void {
+    this.#error ??= error;
+  }
+
+  /** @internal */
+  socketClosed(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#status = 'closed';
+    this.#pending = null;
+    this.#early = null;
+    deadlines.delete(this);
+    this.owner.counters.connections--;
+    this.owner.onClose(this, this.#error);
+  }
+
+  /** @internal The socket's queue was written up to the marker. */
+  drained(): void {
+    this.#marked = false;
+    if (this.#status === 'closed') return;
+    if (this.#socket.writableLength > 0) {
+      this.#mark();
+    } else {
+      this.#relieved();
+    }
+  }
+
+  #canSend(): boolean {
+    if (this.#status === 'closing' || this.#status === 'closed') {
+      this.owner.counters.sendFail++;
+      return false;
+    }
+    if (!this.isFull(this.limits.maxSendBufferSize)) return true;
+    this.owner.counters.sendFail++;
+    this.owner.onFail(
+      this,
+      new ConnectionError('GW_CONNECTION_SEND_BUFFER_FULL', 'the send buffer is full; the message was dropped', {
+        queued: this.sendQueueSize,
+        limit: this.limits.maxSendBufferSize,
+      }),
+    );
+    return false;
+  }
+
+  #queue(buffer: Buffer, start: number, end: number): void {
+    if (end === start) return;
+    if (this.#open) {
+      this.#pending = appendOwn(this.#pending, buffer, start, end);
+      this.#schedule();
+    } else {
+      this.#queueEarly(buffer, start, end);
+    }
+    this.#checkFull();
+  }
+
+  #queueEarly(buffer: Buffer, start: number, end: number): void {
+    this.#early ??= new ByteQueue();
+    this.#early.append(buffer, start, end);
+  }
+
+  #queueCopy(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    const { arena } = turnWriter;
+    arena.reserve(bytes.length);
+    const start = arena.offset;
+    bytes.copy(arena.buffer, start);
+    arena.offset = start + bytes.length;
+    this.#pending = appendOwn(this.#pending, arena.buffer, start, arena.offset);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    turnWriter.schedule(this);
+  }
+
+  #checkFull(): void {
+    if (!this.isFull(this.limits.maxSendBufferSize)) return;
+    this.#full = true;
+    this.owner.onFull(this);
+  }
+
+  /** Hands what is pending to the socket; true when the socket still needs the bytes afterwards. */
+  #write(): boolean {
+    const run = this.#pending;
+    this.#pending = null;
+    const socket = this.#socket;
+    if (this.#status === 'closed') return false;
+    if (run !== null) {
+      const bytes = run.bytes(turnWriter.arena);
+      this.bytesWritten += bytes.length;
+      socket.write(bytes);
+    }
+    const retained = socket.writableLength > 0;
+    if (this.#status === 'closing') socket.end(() => this.#linger());
+    else if (retained) this.#mark();
+    else if (this.#full) this.#relieved();
+    return retained;
+  }
+
+  /** Has `drained` called when all that is in the socket's queue now is written. */
+  #mark(): void {
+    if (this.#marked) return;
+    this.#marked = true;
+    this.#socket.write(NOTHING, () => this.drained());
+  }
+
+  #relieved(): void {
+    this.#full = false;
+    if (this.#status === 'established') this.owner.onDrain(this);
+  }
+
+  /** All is written and the peer knows it is the end: it has a moment left to hang up too. */
+  #linger(): void {
+    if (this.#status === 'closing') deadlines.set(this, LINGER_SECONDS);
+  }
+
+  #goodbye(code: number, reason: string): void {
+    if (this.codec.encodeClose === undefined) return;
+    const { arena } = turnWriter;
+    const { buffer, offset } = arena;
+    this.codec.encodeClose(arena, code, reason);
+    this.#pending = appendOwn(this.#pending, arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+  }
+
+  /** Stops taking and delivering messages; hangs up once what waits is written. */
+  #finish(seconds: number): void {
+    this.#status = 'closing';
+    deadlines.set(this, seconds);
+    // Closing a socket that has unread bytes resets it, and the peer may lose our last words: read on, and ignore it.
+    if (this.#paused) {
+      this.#paused = false;
+      this.#socket.resume();
+    }
+    this.#schedule();
+  }
+}
+
+/** A connection to `host:port`; `owner.onOpen` says when it is up, `owner.onClose` that it failed or ended. */
+export function connectTcp(
+  host: string,
+  port: number,
+  codec: Codec,
+  owner: ConnectionOwner,
+  limits: ConnectionLimits,
+): TcpConnection {
+  const socket = connectSocket({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS, allowHalfOpen: true });
+  return new TcpConnection(socket, codec, owner, limits, true);
+}
+
+/** As in the original: TCP keepalive after 55 idle seconds. */
+export const KEEP_ALIVE_MS = 55_000;
+
+/** Frames a message once for many receivers of the same codec. Good for this turn only. */
+export function shareFrame(codec: Codec, data: unknown, binary: boolean): SharedFrame {
+  const { arena } = turnWriter;
+  const { buffer, offset } = arena;
+  codec.encode(arena, data, binary);
+  return new SharedFrame(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+}
+
+/** Raw bytes once for many receivers. Good for this turn only. */
+export function shareRaw(data: string | Buffer): SharedFrame {
+  const { arena } = turnWriter;
+  const { buffer, offset } = arena;
+  appendRaw(data);
+  return new SharedFrame(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+}
+
+function appendRaw(data: unknown): void {
+  const { arena } = turnWriter;
+  if (data instanceof Uint8Array) {
+    arena.reserve(data.length);
+    arena.buffer.set(data, arena.offset);
+    arena.offset += data.length;
+  } else {
+    const text = String(data);
+    arena.reserve(text.length * 3);
+    arena.offset += arena.buffer.write(text, arena.offset);
+  }
+}
+
+/**
+ * The sink of whichever connection is reading now. One for the process: a sink per connection would cost each of them
+ * memory for what is needed only during a read.
+ */
+class ConnectionSink implements ReaderSink {
+  #connection!: TcpConnection;
+
+  /** @returns who was reading before: a handler may resume another connection while its own is being read. */
+  enter(connection: TcpConnection): TcpConnection {
+    const outer = this.#connection;
+    this.#connection = connection;
+    return outer;
+  }
+
+  leave(outer: TcpConnection): void {
+    this.#connection = outer;
+  }
+
+  message(buffer: Buffer, start: number, end: number, binary: boolean): boolean {
+    const connection = this.#connection;
+    connection.owner.counters.requests++;
+    connection.owner.onBytes(connection, buffer, start, end, binary);
+    return connection.receiving;
+  }
+
+  value(value: unknown): boolean {
+    const connection = this.#connection;
+    connection.owner.counters.requests++;
+    connection.owner.onValue(connection, value);
+    return connection.receiving;
+  }
+
+  handshake(request: HandshakeRequest, response: HandshakeResponse): boolean {
+    const connection = this.#connection;
+    return connection.owner.onHandshake(connection, request, response) && connection.status === 'established';
+  }
+
+  opened(): boolean {
+    this.#connection.opened();
+    return this.#connection.receiving;
+  }
+
+  write(bytes: Buffer): void {
+    this.#connection.writeProtocol(bytes);
+  }
+
+  pong(): boolean {
+    return this.#connection.receiving;
+  }
+
+  ended(): void {
+    this.#connection.ended();
+  }
+
+  fail(error: ProtocolError): void {
+    this.#connection.failed(error);
+  }
+}
+
+const sink = new ConnectionSink();
+
+function socketOnData(this: ConnectionSocket, chunk: Buffer): void {
+  this[kConnection]?.receive(chunk);
+}
+
+function socketOnEnd(this: ConnectionSocket): void {
+  this[kConnection]?.peerEnded();
+}
+
+function socketOnError(this: ConnectionSocket, error: Error): void {
+  this[kConnection]?.socketFailed(error);
+}
+
+function socketOnClose(this: ConnectionSocket): void {
+  this[kConnection]?.socketClosed();
+}
+
+function socketOnConnect(this: ConnectionSocket): void {
+  this[kConnection]?.connected();
+}

@@ -1,0 +1,153 @@
+import type { Buffer } from 'node:buffer';
+import { Arena } from '../../util/mod.js';
+
+/**
+ * The coalescing writer: what is sent to a socket during one turn of the event loop leaves in one write.
+ *
+ * Frames are built in one arena for the whole process. A socket's pending bytes are a FrameRun: ranges of the arena, one
+ * after the other. Frames that follow each other in the arena are one range, so an echo of ten messages to one client is
+ * a single range and is written without another copy.
+ *
+ * A broadcast is framed once and its range is shared. Runs are shared too: sockets that were sent the same frames in the
+ * same order during a turn hold the very same FrameRun object, which joins its bytes once for all of them.
+ *
+ *   frame A ── run {A} ── next ── run {A, B}      500 sockets, each pointing at run {A, B}: one joined buffer
+ *
+ * Measured on two cores with 64-byte messages (DESIGN 5): one write per message costs 2.6 µs a delivery; collecting a
+ * turn's frames takes it to about 0.3 µs under load.
+ */
+
+/** A frame many sockets are sent. It stands in the arena and is good for the present turn only. */
+export class SharedFrame {
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
+  /** The run of sockets for which this frame is the first of the turn. */
+  alone: FrameRun | null = null;
+
+  constructor(buffer: Buffer, start: number, end: number) {
+    this.buffer = buffer;
+    this.start = start;
+    this.end = end;
+  }
+}
+
+/** What one or more sockets have been sent during this turn. */
+export class FrameRun {
+  readonly before: FrameRun | null;
+  readonly shared: SharedFrame | null;
+  readonly buffer: Buffer;
+  readonly start: number;
+  end: number;
+  /** Bytes of this run, all that came before included. */
+  length: number;
+  /** The run of sockets that were sent the same and then one more shared frame. */
+  next: FrameRun | null = null;
+  #joined: Buffer | null = null;
+
+  constructor(before: FrameRun | null, shared: SharedFrame | null, buffer: Buffer, start: number, end: number) {
+    this.before = before;
+    this.shared = shared;
+    this.buffer = buffer;
+    this.start = start;
+    this.end = end;
+    this.length = end - start + (before === null ? 0 : before.length);
+  }
+
+  /** All bytes of the run in one piece; made once, however many sockets write it. */
+  bytes(arena: Arena): Buffer {
+    this.#joined ??= this.before === null ? this.buffer.subarray(this.start, this.end) : this.#join(arena);
+    return this.#joined;
+  }
+
+  #join(arena: Arena): Buffer {
+    arena.reserve(this.length);
+    const target = arena.buffer;
+    const start = arena.offset;
+    let end = start + this.length;
+    arena.offset = end;
+    const joined = target.subarray(start, end);
+    for (let run: FrameRun | null = this; run !== null; run = run.before) {
+      end -= run.end - run.start;
+      run.buffer.copy(target, end, run.start, run.end);
+    }
+    return joined;
+  }
+}
+
+/** The run a socket holds after its own bytes buffer[start…end) were added to what it held. */
+export function appendOwn(run: FrameRun | null, buffer: Buffer, start: number, end: number): FrameRun {
+  if (run !== null && run.shared === null && run.end === start && run.buffer === buffer) {
+    run.length += end - start;
+    run.end = end;
+    return run;
+  }
+  return new FrameRun(run, null, buffer, start, end);
+}
+
+/** The run a socket holds after a shared frame was added to what it held. */
+export function appendShared(run: FrameRun | null, frame: SharedFrame): FrameRun {
+  if (run === null) {
+    frame.alone ??= new FrameRun(null, frame, frame.buffer, frame.start, frame.end);
+    return frame.alone;
+  }
+  if (run.next?.shared !== frame) run.next = new FrameRun(run, frame, frame.buffer, frame.start, frame.end);
+  return run.next as FrameRun;
+}
+
+/** A socket with something to write at the end of the turn. */
+export interface TurnFlushed {
+  /** Writes what is pending; returns true when the bytes are still needed afterwards (the kernel did not take all). */
+  flushTurn(): boolean;
+}
+
+/** Collects the sockets that have something to write and flushes them once per turn of the loop. */
+export class TurnWriter {
+  /** Where frames are built. Ranges of it are good until the end of the turn, unless a flush says it still needs them. */
+  readonly arena = new Arena();
+  #dirty: TurnFlushed[] = [];
+  #flushing: TurnFlushed[] = [];
+  #scheduled = false;
+  #retained = false;
+
+  /** Has `target.flushTurn()` called once at the end of this turn; to be called once per turn and target. */
+  schedule(target: TurnFlushed): void {
+    this.#dirty.push(target);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // The check phase comes when every socket that was readable in this turn has been read: later than a microtask,
+    // which runs after each socket's read and would write once per read.
+    setImmediate(flushTurnWriter);
+  }
+
+  /** To be called by a socket that wrote before the end of the turn and whose bytes the kernel did not all take. */
+  retain(): void {
+    this.#retained = true;
+  }
+
+  /** Writes everything now. Runs at the end of the turn; a process that is about to exit may call it too. */
+  flush(): void {
+    const flushing = this.#dirty;
+    this.#dirty = this.#flushing;
+    this.#flushing = flushing;
+    this.#scheduled = false;
+    let retained = this.#retained;
+    this.#retained = false;
+    for (const target of flushing) {
+      if (target.flushTurn()) retained = true;
+    }
+    flushing.length = 0;
+    // A write the kernel took whole has left no reader of the arena: the same, cache-warm memory serves the next turn.
+    // A handler that was told of a drain may have sent already: then the turn goes on.
+    if (this.#dirty.length > 0) this.#retained = retained;
+    else if (retained) this.arena.abandon();
+    else this.arena.rewind();
+  }
+}
+
+/** The writer of this process. */
+export const turnWriter = new TurnWriter();
+
+function flushTurnWriter(): void {
+  turnWriter.flush();
+}

@@ -1,0 +1,314 @@
+import type { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import {
+  callback,
+  type Checks,
+  type GatewayWorkerError,
+  integer,
+  type Logger,
+  nonEmptyText,
+  object,
+  orNull,
+  readOptions,
+  seconds,
+  silentLogger,
+  stackOf,
+} from '../../util/mod.js';
+import {
+  CONNECTION_LIMITS,
+  ConnectionCounters,
+  type ConnectionLimits,
+  type ConnectionOwner,
+  Listener,
+  type NetAddress,
+  parseAddress,
+  TcpConnection,
+} from '../net/mod.js';
+import {
+  type Codec,
+  codecByName,
+  customCodec,
+  type HandshakeRequest,
+  type HandshakeResponse,
+  type Protocol,
+} from '../protocols/mod.js';
+import { BaseWorker, type PlannedListen, type ProcessContext } from './base-worker.js';
+
+/** A connection of a Worker. Its callbacks are the worker's at the time it was accepted; each can be changed for it alone. */
+export class WorkerConnection extends TcpConnection {
+  readonly worker: Worker;
+  onMessage: WorkerCallbacks['onMessage'];
+  onClose: WorkerCallbacks['onClose'];
+  onError: WorkerCallbacks['onError'];
+  onBufferFull: WorkerCallbacks['onBufferFull'];
+  onBufferDrain: WorkerCallbacks['onBufferDrain'];
+
+  constructor(socket: Socket, codec: Codec, owner: ConnectionOwner, limits: ConnectionLimits, worker: Worker) {
+    super(socket, codec, owner, limits);
+    this.worker = worker;
+    this.onMessage = worker.onMessage;
+    this.onClose = worker.onClose;
+    this.onError = worker.onError;
+    this.onBufferFull = worker.onBufferFull;
+    this.onBufferDrain = worker.onBufferDrain;
+  }
+}
+
+/**
+ * The originals' callbacks. A callback that throws, or whose promise rejects, is reported with its stack; the connection,
+ * the others and the process go on (the original ends the process).
+ */
+export interface WorkerCallbacks {
+  /** In each process of the worker, before it accepts connections; may be async. Throwing is a failed start. */
+  onWorkerStart: ((worker: Worker) => unknown) | null;
+  /** In each process when it stops in order, while its connections still exist; may be async. */
+  onWorkerStop: ((worker: Worker) => unknown) | null;
+  /** A connection was accepted; nothing has been read yet. With WebSocket this is before the handshake. */
+  onConnect: ((connection: WorkerConnection) => unknown) | null;
+  /** One message: a string or Buffer, or what a user-defined protocol decodes. */
+  // biome-ignore lint/suspicious/noExplicitAny: a user-defined protocol decides what its messages are
+  onMessage: ((connection: WorkerConnection, message: any) => unknown) | null;
+  /** The connection is gone, however it ended; once for each. */
+  onClose: ((connection: WorkerConnection) => unknown) | null;
+  /** A message for the peer was dropped, or the peer broke the protocol (it is being closed). */
+  onError: ((connection: WorkerConnection, error: GatewayWorkerError) => unknown) | null;
+  /** The send queue has reached `maxSendBufferSize`: further messages are dropped until the peer reads. */
+  onBufferFull: ((connection: WorkerConnection) => unknown) | null;
+  /** The send queue, having been more than the kernel would take, is empty again. */
+  onBufferDrain: ((connection: WorkerConnection) => unknown) | null;
+  /** A WebSocket handshake request is right and not yet answered; `connection.close()` refuses it. */
+  onWebSocketConnect:
+    | ((connection: WorkerConnection, request: HandshakeRequest, response: HandshakeResponse) => unknown)
+    | null;
+}
+
+export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits {
+  /** Shown in logs and status; default `none`, as in the original. */
+  name: string;
+  /** Processes; default 1. */
+  count: number;
+  /** A protocol of your own, over `tcp://`; default none. */
+  protocol: Protocol | null;
+}
+
+const DEFAULTS: Readonly<WorkerOptions> = Object.freeze({
+  ...CONNECTION_LIMITS,
+  name: 'none',
+  count: 1,
+  protocol: null,
+  onWorkerStart: null,
+  onWorkerStop: null,
+  onConnect: null,
+  onMessage: null,
+  onClose: null,
+  onError: null,
+  onBufferFull: null,
+  onBufferDrain: null,
+  onWebSocketConnect: null,
+});
+
+const MIB_1024 = 1_073_741_824;
+
+/** Checks of the limits that every listening worker has. */
+export const LIMIT_CHECKS: Checks<ConnectionLimits> = {
+  maxPackageSize: integer(1, MIB_1024),
+  maxSendBufferSize: integer(1, MIB_1024),
+  handshakeTimeout: seconds(0.1),
+  closeTimeout: seconds(0.1),
+};
+
+const CHECKS: Checks<WorkerOptions> = {
+  ...LIMIT_CHECKS,
+  name: nonEmptyText,
+  count: integer(1, 1024),
+  protocol: orNull(object),
+  onWorkerStart: orNull(callback),
+  onWorkerStop: orNull(callback),
+  onConnect: orNull(callback),
+  onMessage: orNull(callback),
+  onClose: orNull(callback),
+  onError: orNull(callback),
+  onBufferFull: orNull(callback),
+  onBufferDrain: orNull(callback),
+  onWebSocketConnect: orNull(callback),
+};
+
+/** The protocols that stand in a listen address. */
+export const LISTEN_SCHEMES: readonly string[] = ['tcp', 'text', 'frame', 'websocket'];
+
+/** The codec of a listen address: the protocol it names, or the user's own over `tcp://`. */
+export function listenCodec(address: NetAddress, protocol: Protocol | null): Codec {
+  if (protocol !== null) return customCodec(protocol);
+  const codec = codecByName(address.scheme);
+  if (codec === undefined) throw new Error(`no codec for ${address.scheme}`);
+  return codec;
+}
+
+/**
+ * A group of processes that listens on an address and calls your functions, or listens on nothing and only runs
+ * `onWorkerStart` (timers, clients, another library's server): the socket-server layer, as Workerman's Worker.
+ */
+export class Worker extends BaseWorker implements WorkerCallbacks {
+  readonly name: string;
+  readonly count: number;
+  /** Connections of this process, by their id. */
+  readonly connections = new Map<number, WorkerConnection>();
+  readonly counters = new ConnectionCounters();
+  onWorkerStart: WorkerCallbacks['onWorkerStart'];
+  onWorkerStop: WorkerCallbacks['onWorkerStop'];
+  onConnect: WorkerCallbacks['onConnect'];
+  onMessage: WorkerCallbacks['onMessage'];
+  onClose: WorkerCallbacks['onClose'];
+  onError: WorkerCallbacks['onError'];
+  onBufferFull: WorkerCallbacks['onBufferFull'];
+  onBufferDrain: WorkerCallbacks['onBufferDrain'];
+  onWebSocketConnect: WorkerCallbacks['onWebSocketConnect'];
+  readonly #options: Readonly<WorkerOptions>;
+  readonly #address: NetAddress | null;
+  readonly #owner: ConnectionOwner;
+  #listener: Listener | null = null;
+  #logger: Logger = silentLogger;
+
+  /**
+   * @param address `tcp://0.0.0.0:1234`, `text://[::]:1234`, `frame://…`, `websocket://…`; null: listen on nothing
+   * @throws AddressError, OptionsError
+   */
+  constructor(address: string | null, options: Partial<WorkerOptions> = {}) {
+    super();
+    this.#address = address === null ? null : parseAddress(address, LISTEN_SCHEMES);
+    this.#options = readOptions('Worker', DEFAULTS, CHECKS, options);
+    this.name = this.#options.name;
+    this.count = this.#options.count;
+    this.onWorkerStart = this.#options.onWorkerStart;
+    this.onWorkerStop = this.#options.onWorkerStop;
+    this.onConnect = this.#options.onConnect;
+    this.onMessage = this.#options.onMessage;
+    this.onClose = this.#options.onClose;
+    this.onError = this.#options.onError;
+    this.onBufferFull = this.#options.onBufferFull;
+    this.onBufferDrain = this.#options.onBufferDrain;
+    this.onWebSocketConnect = this.#options.onWebSocketConnect;
+    this.#owner = new WorkerConnectionOwner(this);
+  }
+
+  /** The port this process listens on; 0 before it does. */
+  get port(): number {
+    return this.#listener?.port ?? 0;
+  }
+
+  plannedListens(): readonly PlannedListen[] {
+    if (this.#address === null) return [];
+    const { text: address, host, port } = this.#address;
+    return [{ address, host, port }];
+  }
+
+  async start(context: ProcessContext): Promise<void> {
+    this.#logger = context.logger;
+    await this.onWorkerStart?.(this);
+    if (this.#address === null) return;
+    const codec = listenCodec(this.#address, this.#options.protocol);
+    const limits: ConnectionLimits = this.#options;
+    this.#listener = new Listener(this.#address, (socket) => {
+      const connection = new WorkerConnection(socket, codec, this.#owner, limits, this);
+      this.connections.set(connection.id, connection);
+      this.callUser('onConnect', this.onConnect, connection);
+    });
+    await this.#listener.listen(false);
+  }
+
+  async stop(): Promise<void> {
+    try {
+      await this.onWorkerStop?.(this);
+    } catch (thrown) {
+      this.#report('onWorkerStop', thrown);
+    }
+    this.#listener?.close();
+    await closeAll(this.connections.values());
+  }
+
+  /** @internal The one place where this layer calls user code. */
+  callUser<Args extends unknown[]>(name: string, callback: ((...args: Args) => unknown) | null, ...args: Args): void {
+    if (callback === null) return;
+    try {
+      const result = callback(...args);
+      if (result instanceof Promise) result.catch((thrown) => this.#report(name, thrown));
+    } catch (thrown) {
+      this.#report(name, thrown);
+    }
+  }
+
+  /** @internal */
+  reportPeer(connection: TcpConnection, error: GatewayWorkerError): void {
+    this.#logger.warn(`${this.name}: ${error.message}`, {
+      code: error.code,
+      peer: `${connection.remoteAddress}:${connection.remotePort}`,
+      ...error.fields,
+    });
+  }
+
+  #report(name: string, thrown: unknown): void {
+    this.#logger.error(`${name} threw: ${stackOf(thrown)}`);
+  }
+}
+
+/** Closes connections in order and waits until they are gone, or cuts off those that are not after half a second. */
+export async function closeAll(connections: Iterable<TcpConnection>, code = 1001): Promise<void> {
+  const closing = [...connections];
+  for (const connection of closing) connection.close(undefined, code);
+  const deadline = performance.now() + 500;
+  while (closing.some((connection) => connection.status !== 'closed')) {
+    if (performance.now() > deadline) {
+      for (const connection of closing) connection.destroy();
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Turns what its connections tell into calls of the worker's callbacks. */
+class WorkerConnectionOwner implements ConnectionOwner {
+  readonly #worker: Worker;
+
+  constructor(worker: Worker) {
+    this.#worker = worker;
+  }
+
+  get counters(): ConnectionCounters {
+    return this.#worker.counters;
+  }
+
+  onBytes(connection: WorkerConnection, buffer: Buffer, start: number, end: number, binary: boolean): void {
+    const { onMessage } = connection;
+    if (onMessage === null) return;
+    this.#worker.callUser('onMessage', onMessage, connection, connection.codec.decode(buffer, start, end, binary));
+  }
+
+  onValue(connection: WorkerConnection, value: unknown): void {
+    this.#worker.callUser('onMessage', connection.onMessage, connection, value);
+  }
+
+  onHandshake(connection: WorkerConnection, request: HandshakeRequest, response: HandshakeResponse): boolean {
+    this.#worker.callUser('onWebSocketConnect', this.#worker.onWebSocketConnect, connection, request, response);
+    return true;
+  }
+
+  onOpen(): void {}
+
+  onFail(connection: WorkerConnection, error: GatewayWorkerError): void {
+    if (connection.onError !== null) this.#worker.callUser('onError', connection.onError, connection, error);
+    else this.#worker.reportPeer(connection, error);
+  }
+
+  onFull(connection: WorkerConnection): void {
+    this.#worker.callUser('onBufferFull', connection.onBufferFull, connection);
+  }
+
+  onDrain(connection: WorkerConnection): void {
+    this.#worker.callUser('onBufferDrain', connection.onBufferDrain, connection);
+  }
+
+  onClose(connection: WorkerConnection): void {
+    this.#worker.connections.delete(connection.id);
+    this.#worker.callUser('onClose', connection.onClose, connection);
+  }
+}

@@ -1,0 +1,4 @@
+export { Deadlines, deadlines } from './deadlines.js';
+export { Timer } from './timer.js';
+
+export type { Expiring } from './deadlines.js';
