@@ -1,0 +1,105 @@
+/**
+ * The commands of GatewayProtocol, under the original's names without their `CMD_`.
+ *
+ * To a worker go the events and PING; everything else is sent to a gateway.
+ */
+export const Command = {
+  ON_CONNECT: 1,
+  ON_MESSAGE: 3,
+  ON_CLOSE: 4,
+  SEND_TO_ONE: 5,
+  SEND_TO_ALL: 6,
+  KICK: 7,
+  DESTROY: 8,
+  UPDATE_SESSION: 9,
+  GET_ALL_CLIENT_SESSIONS: 10,
+  IS_ONLINE: 11,
+  BIND_UID: 12,
+  UNBIND_UID: 13,
+  SEND_TO_UID: 14,
+  GET_CLIENT_ID_BY_UID: 15,
+  BATCH_GET_CLIENT_ID_BY_UID: 16,
+  JOIN_GROUP: 20,
+  LEAVE_GROUP: 21,
+  SEND_TO_GROUP: 22,
+  GET_CLIENT_SESSIONS_BY_GROUP: 23,
+  GET_CLIENT_COUNT_BY_GROUP: 24,
+  SELECT: 25,
+  GET_GROUP_ID_LIST: 26,
+  UNGROUP: 27,
+  BATCH_GET_CLIENT_COUNT_BY_GROUP: 28,
+  WORKER_CONNECT: 200,
+  PING: 201,
+  GATEWAY_CLIENT_CONNECT: 202,
+  GET_SESSION_BY_CLIENT_ID: 203,
+  SET_SESSION: 204,
+  ON_WEBSOCKET_CONNECT: 205,
+} as const;
+
+export type CommandName = keyof typeof Command;
+export type Command = (typeof Command)[CommandName];
+
+/** What happened to a client; sent by a gateway to one worker. */
+export const EVENT_COMMANDS = [
+  Command.ON_CONNECT,
+  Command.ON_WEBSOCKET_CONNECT,
+  Command.ON_MESSAGE,
+  Command.ON_CLOSE,
+] as const;
+
+/** Asked of a gateway, which gives exactly one answer on the same connection, also when it is empty. */
+export const QUERY_COMMANDS = [
+  Command.GET_ALL_CLIENT_SESSIONS,
+  Command.IS_ONLINE,
+  Command.GET_CLIENT_ID_BY_UID,
+  Command.BATCH_GET_CLIENT_ID_BY_UID,
+  Command.GET_CLIENT_SESSIONS_BY_GROUP,
+  Command.GET_CLIENT_COUNT_BY_GROUP,
+  Command.SELECT,
+  Command.GET_GROUP_ID_LIST,
+  Command.BATCH_GET_CLIENT_COUNT_BY_GROUP,
+  Command.GET_SESSION_BY_CLIENT_ID,
+] as const;
+
+/** Carried out by a gateway, which answers nothing. */
+export const LONG_COMMANDS = [
+  Command.SEND_TO_ONE,
+  Command.SEND_TO_ALL,
+  Command.SEND_TO_UID,
+  Command.SEND_TO_GROUP,
+  Command.KICK,
+  Command.DESTROY,
+  Command.UPDATE_SESSION,
+  Command.SET_SESSION,
+  Command.BIND_UID,
+  Command.UNBIND_UID,
+  Command.JOIN_GROUP,
+  Command.LEAVE_GROUP,
+  Command.UNGROUP,
+] as const;
+
+export type EventCommand = (typeof EVENT_COMMANDS)[number];
+export type QueryCommand = (typeof QUERY_COMMANDS)[number];
+export type LongCommand = (typeof LONG_COMMANDS)[number];
+
+/** The body is plain bytes; clear, it is a PHP-serialized value. Whoever fills a PacketHead sets it. */
+export const FLAG_SCALAR = 1;
+/** On send commands: the gateway writes the body to the client as it is, without its protocol's framing. */
+export const FLAG_RAW = 2;
+
+const queries: ReadonlySet<number> = new Set(QUERY_COMMANDS);
+const events: ReadonlySet<number> = new Set(EVENT_COMMANDS);
+const names: ReadonlyMap<number, string> = new Map(Object.entries(Command).map(([name, cmd]) => [cmd, name]));
+
+export function isQuery(cmd: number): cmd is QueryCommand {
+  return queries.has(cmd);
+}
+
+export function isEvent(cmd: number): cmd is EventCommand {
+  return events.has(cmd);
+}
+
+/** For messages: `SEND_TO_ALL`, or `command 99`. */
+export function commandName(cmd: number): string {
+  return names.get(cmd) ?? `command ${cmd}`;
+}

@@ -1,0 +1,50 @@
+export type { ClientAddress } from './client-id.js';
+export { decodeClientId, encodeClientId, isClientId } from './client-id.js';
+export type { CommandName, EventCommand, LongCommand, QueryCommand } from './commands.js';
+export {
+  Command,
+  commandName,
+  EVENT_COMMANDS,
+  FLAG_RAW,
+  FLAG_SCALAR,
+  isEvent,
+  isQuery,
+  LONG_COMMANDS,
+  QUERY_COMMANDS,
+} from './commands.js';
+export type { ConnectBody } from './connect-body.js';
+export { gatewayClientConnectBody, parseConnectBody, workerConnectBody } from './connect-body.js';
+export { LinkProtocolError, PhpSerializeError } from './errors.js';
+export type { Name, SelectCondition, SelectExt, SendToAllExt, SendToGroupExt } from './ext-data.js';
+export {
+  connectionsExt,
+  excludeExt,
+  groupExt,
+  nameListExt,
+  parseGroupExt,
+  parseSelectExt,
+  parseSendToAllExt,
+  parseUidList,
+  selectExt,
+} from './ext-data.js';
+export { ipToNumber, numberToIp } from './ip.js';
+export type { PacketReaderLimits, PacketSink, ReplyReaderLimits, ReplySink } from './packet-reader.js';
+export {
+  DEFAULT_MAX_PACKET_SIZE,
+  DEFAULT_MAX_REPLY_SIZE,
+  PacketReader,
+  PacketView,
+  ReplyReader,
+} from './packet-reader.js';
+export type { PacketHead } from './packet-writer.js';
+export { PACKET_HEAD_BYTES, packetHead, writePacket, writePacketRange, writeReply } from './packet-writer.js';
+export { phpFloatText } from './php-float.js';
+export { phpJson } from './php-json.js';
+export type { ExtraFields, RegisterFault, RegisterMessage } from './register-lines.js';
+export {
+  broadcastAddressesLine,
+  gatewayConnectLine,
+  parseRegisterLine,
+  pingLine,
+  workerConnectLine,
+} from './register-lines.js';
