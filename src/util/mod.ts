@@ -1,6 +1,7 @@
 export { Arena } from './arena.js';
 export { ByteQueue } from './byte-queue.js';
 export { GatewayWorkerError, messageOf, stackOf } from './errors.js';
+export { LogThrottle } from './log-throttle.js';
 export { lineLogger, processLogger, setProcessLogger, silentLogger } from './logger.js';
 export {
   callback,

@@ -22,6 +22,8 @@ export class ClientEntry<Connection = unknown> {
   workerKey: string | null = null;
   /** Ticks since the last message; −1 right after one. */
   heartbeat = -1;
+  /** An event of it was lost and it is being closed: workers do not hear of it any more. */
+  abandoned = false;
 
   constructor(connectionId: number, connection: Connection, clientIp: number, clientPort: number) {
     this.connectionId = connectionId;

@@ -5,7 +5,8 @@ export interface WaitingEvent<Client> {
   readonly client: Client;
   readonly command: number;
   readonly body: Buffer;
-  readonly binary: boolean;
+  /** Flags of its packet. */
+  readonly flag: number;
   /** When it came, in milliseconds of the caller's clock. */
   readonly since: number;
 }

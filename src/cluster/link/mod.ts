@@ -1,7 +1,8 @@
 export { OUR_EXTENSIONS } from './contracts.js';
 export { LinkError } from './errors.js';
-export { checkRegisterAddresses, GatewayMesh } from './mesh/gateway-mesh.js';
+export { GatewayMesh } from './mesh/gateway-mesh.js';
 export { WorkerMesh } from './mesh/worker-mesh.js';
+export { checkRegisterAddresses, registerAddressCheck } from './register-address.js';
 
 export type {
   CommandSource,

@@ -15,6 +15,8 @@ export interface PlannedListen {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
+  /** For the workers of the cluster, not for clients: a banner leaves it out. */
+  readonly inner?: boolean;
 }
 
 /**

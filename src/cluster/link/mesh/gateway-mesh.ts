@@ -7,7 +7,6 @@ import {
   type ConnectionOwner,
   hostPort,
   Listener,
-  parseHostPort,
   TcpConnection,
   turnWriter,
 } from '../../../core/net/mod.js';
@@ -221,13 +220,6 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
     this.#options.logger.warn(error.message, { code: error.code, peer: address });
     peer.connection.destroy();
   }
-}
-
-/** The addresses of the registers, taken apart to find a wrong one when the gateway is made. @throws AddressError */
-export function checkRegisterAddresses(addresses: string | readonly string[]): readonly string[] {
-  const list = typeof addresses === 'string' ? [addresses] : addresses;
-  for (const address of list) parseHostPort(address);
-  return list;
 }
 
 /** Whoever is connected to the inner port. */

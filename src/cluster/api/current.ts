@@ -1,0 +1,67 @@
+import { ApiError } from './errors.js';
+import { GatewayApi } from './gateway-api.js';
+
+/** The APIs of the workers that run in this process: one, unless all share a process. */
+const running: { readonly api: GatewayApi; readonly cluster: string }[] = [];
+
+/** The API of the worker whose handler is being called right now. */
+let dispatching: GatewayApi | null = null;
+
+/** A worker has started. @param cluster what tells its cluster from another: register addresses */
+export function apiStarted(api: GatewayApi, cluster: string): void {
+  running.push({ api, cluster });
+}
+
+export function apiStopped(api: GatewayApi): void {
+  const index = running.findIndex((entry) => entry.api === api);
+  if (index >= 0) running.splice(index, 1);
+}
+
+/** @returns who was dispatching before, for `leaveApi` */
+export function enterApi(api: GatewayApi): GatewayApi | null {
+  const outer = dispatching;
+  dispatching = api;
+  return outer;
+}
+
+export function leaveApi(outer: GatewayApi | null): void {
+  dispatching = outer;
+}
+
+function currentApi(): GatewayApi {
+  if (dispatching !== null) return dispatching;
+  const first = running[0];
+  if (first === undefined) {
+    throw new ApiError(
+      'GW_API_NOT_RUNNING',
+      'the gateway functions work in a BusinessWorker that has started; in another program use GatewayClient',
+    );
+  }
+  if (running.some((entry) => entry.cluster !== first.cluster)) {
+    throw new ApiError(
+      'GW_API_AMBIGUOUS',
+      "workers of several clusters share this process: use 'worker.gateway', or 'client.gateway' of the client meant",
+    );
+  }
+  return first.api;
+}
+
+/**
+ * The gateway API of the worker in whose process this runs: every function of GatewayApi.
+ *
+ * @throws ApiError `GW_API_NOT_RUNNING`, `GW_API_AMBIGUOUS`
+ */
+export const gateway: GatewayApi = facade();
+
+/** An object with each method of GatewayApi, which looks up whose it is at the call. */
+function facade(): GatewayApi {
+  const functions: Record<string, unknown> = {};
+  for (const name of Object.getOwnPropertyNames(GatewayApi.prototype)) {
+    if (name === 'constructor') continue;
+    functions[name] = (...args: unknown[]) => {
+      const api = currentApi() as unknown as Record<string, (...args: unknown[]) => unknown>;
+      return api[name]?.(...args);
+    };
+  }
+  return functions as unknown as GatewayApi;
+}

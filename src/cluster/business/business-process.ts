@@ -1,0 +1,237 @@
+import { Buffer } from 'node:buffer';
+import { type LogFields, type Logger, LogThrottle, stackOf } from '../../util/mod.js';
+import { enterApi, type GatewayApi, leaveApi } from '../api/mod.js';
+import type { GatewayPeer, WorkerLink, WorkerLinkEvents } from '../link/mod.js';
+import { Command, FLAG_BINARY, FLAG_SCALAR, type PacketView, unserialize } from '../protocol/mod.js';
+import { Client, ClientState, type QueuedEvent } from './client.js';
+import type { Events } from './events.js';
+import { webSocketRequestOf } from './web-socket-request.js';
+
+/** Below this share of the limit the links are read again. */
+const RESUME_SHARE = 0.5;
+
+/** What one queued event costs beside its bytes. */
+const EVENT_OVERHEAD_BYTES = 200;
+
+export interface BusinessProcessOptions {
+  readonly binary: boolean;
+  readonly maxPendingBytesPerClient: number;
+  readonly maxPendingBytes: number;
+}
+
+interface Known {
+  readonly client: Client;
+  readonly state: ClientState;
+  readonly connectionId: number;
+}
+
+/** One worker process at work: events in, your handlers, what they command out. */
+export class BusinessProcess implements WorkerLinkEvents {
+  /** Events handled, and handlers that failed. */
+  handled = 0;
+  failed = 0;
+  readonly #options: BusinessProcessOptions;
+  readonly #events: Events;
+  readonly #api: GatewayApi;
+  readonly #link: WorkerLink;
+  readonly #logger: Logger;
+  readonly #throttle = new LogThrottle();
+  readonly #clients = new Map<GatewayPeer, Map<number, Known>>();
+  /** Clients whose handler's promise is pending. */
+  #busy = 0;
+  #pendingBytes = 0;
+  #idle: (() => void) | null = null;
+
+  constructor(options: BusinessProcessOptions, events: Events, api: GatewayApi, link: WorkerLink, logger: Logger) {
+    this.#options = options;
+    this.#events = events;
+    this.#api = api;
+    this.#link = link;
+    this.#logger = logger;
+  }
+
+  gatewayJoined(gateway: GatewayPeer): void {
+    this.#clients.set(gateway, new Map());
+  }
+
+  gatewayLeft(gateway: GatewayPeer): void {
+    // Handlers at work keep their client; of the others nothing is owed to a gateway that is gone.
+    for (const known of this.#clients.get(gateway)?.values() ?? []) this.#forgetQueue(known.state);
+    this.#clients.delete(gateway);
+  }
+
+  event(packet: PacketView, gateway: GatewayPeer): void {
+    const known = this.#known(packet, gateway);
+    if (known === undefined) return;
+    const { state } = known;
+    if (state.busy) {
+      this.#enqueue(known, packet);
+      return;
+    }
+    const { cmd, flag, buffer } = packet;
+    state.session.arrived(buffer, packet.extStart, packet.extEnd);
+    this.#handle(known, gateway, cmd, flag, buffer, packet.bodyStart, packet.bodyEnd);
+  }
+
+  /** Resolves when no handler is at work any more. */
+  idle(): Promise<void> {
+    if (this.#busy === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#idle = resolve;
+    });
+  }
+
+  #known(packet: PacketView, gateway: GatewayPeer): Known | undefined {
+    const clients = this.#clients.get(gateway);
+    if (clients === undefined) return undefined;
+    const found = clients.get(packet.connectionId);
+    if (found !== undefined) return found;
+    const state = new ClientState();
+    const client = new Client(packet, gateway, this.#api, state);
+    const known: Known = { client, state, connectionId: packet.connectionId };
+    clients.set(packet.connectionId, known);
+    return known;
+  }
+
+  /** Calls the handler of one event; what a synchronous one leaves to do is done before this returns. */
+  #handle(known: Known, gateway: GatewayPeer, cmd: number, flag: number, buffer: Buffer, start: number, end: number): void {
+    const outer = enterApi(this.#api);
+    try {
+      const result = this.#callUser(known.client, cmd, flag, buffer, start, end);
+      if (isThenable(result)) {
+        known.state.busy = true;
+        this.#busy++;
+        result.then(
+          () => this.#settled(known, gateway, cmd),
+          (thrown) => {
+            this.#report(cmd, known.client, thrown);
+            this.#settled(known, gateway, cmd);
+          },
+        );
+        return;
+      }
+    } catch (thrown) {
+      this.#report(cmd, known.client, thrown);
+    } finally {
+      leaveApi(outer);
+    }
+    this.#finish(known, gateway, cmd);
+  }
+
+  /** The one place where user code is called for an event. */
+  #callUser(client: Client, cmd: number, flag: number, buffer: Buffer, start: number, end: number): unknown {
+    const events = this.#events;
+    switch (cmd) {
+      case Command.ON_MESSAGE:
+        return events.onMessage?.(client, this.#message(flag, buffer, start, end));
+      case Command.ON_CONNECT:
+        return events.onConnect?.(client);
+      case Command.ON_CLOSE:
+        return events.onClose?.(client);
+      case Command.ON_WEBSOCKET_CONNECT:
+        return events.onWebSocketConnect?.(client, webSocketRequestOf(buffer.subarray(start, end)));
+      default:
+        this.#warn('an event of an unknown kind was ignored', { command: cmd });
+        return undefined;
+    }
+  }
+
+  #message(flag: number, buffer: Buffer, start: number, end: number): unknown {
+    if ((flag & FLAG_SCALAR) === 0) return unserialize(buffer, start, end);
+    if ((flag & FLAG_BINARY) !== 0 || this.#options.binary) return Buffer.from(buffer.subarray(start, end));
+    return buffer.toString('utf8', start, end);
+  }
+
+  #finish(known: Known, gateway: GatewayPeer, cmd: number): void {
+    this.handled++;
+    if (cmd === Command.ON_CLOSE) {
+      const clients = this.#clients.get(gateway);
+      // A link that came back meanwhile has clients of its own.
+      if (clients?.get(known.connectionId) === known) clients.delete(known.connectionId);
+      return;
+    }
+    try {
+      const text = known.state.session.takeChange();
+      if (text !== null) this.#api.changePeer(gateway, Command.SET_SESSION, known.connectionId, text);
+    } catch (thrown) {
+      this.failed++;
+      this.#logger.error(`the session of a client can't be saved: ${stackOf(thrown)}`, { client: known.client.id });
+    }
+  }
+
+  /** A handler's promise has settled: the session is saved, then what waited is handled, in order. */
+  #settled(known: Known, gateway: GatewayPeer, cmd: number): void {
+    const { state } = known;
+    state.busy = false;
+    this.#finish(known, gateway, cmd);
+    while (!state.busy) {
+      const next = state.queue.shift();
+      if (next === undefined) break;
+      this.#took(state, next);
+      state.session.arrived(next.session, 0, next.session.length);
+      this.#handle(known, gateway, next.cmd, next.flag, next.body, 0, next.body.length);
+    }
+    this.#busy--;
+    if (this.#busy === 0 && this.#idle !== null) this.#idle();
+  }
+
+  #enqueue(known: Known, packet: PacketView): void {
+    const { state } = known;
+    const event: QueuedEvent = {
+      cmd: packet.cmd,
+      flag: packet.flag,
+      session: packet.extBytes(),
+      body: packet.bodyBytes(),
+    };
+    const cost = costOf(event);
+    // The last event always finds room: handlers are owed their onClose.
+    if (event.cmd !== Command.ON_CLOSE && state.queuedBytes + cost > this.#options.maxPendingBytesPerClient) {
+      this.#warn('a client is closed: it sends faster than its events are handled', {
+        client: known.client.id,
+        limitBytes: this.#options.maxPendingBytesPerClient,
+      });
+      known.client.destroy();
+      return;
+    }
+    state.queue.push(event);
+    state.queuedBytes += cost;
+    this.#pendingBytes += cost;
+    if (this.#pendingBytes > this.#options.maxPendingBytes) this.#link.pause();
+  }
+
+  #took(state: ClientState, event: QueuedEvent): void {
+    const cost = costOf(event);
+    state.queuedBytes -= cost;
+    this.#pendingBytes -= cost;
+    if (this.#pendingBytes <= this.#options.maxPendingBytes * RESUME_SHARE) this.#link.resume();
+  }
+
+  #forgetQueue(state: ClientState): void {
+    for (const event of state.queue.splice(0)) this.#took(state, event);
+  }
+
+  #report(cmd: number, client: Client, thrown: unknown): void {
+    this.failed++;
+    this.#logger.error(`${HANDLER_NAMES[cmd] ?? 'a handler'} threw: ${stackOf(thrown)}`, { client: client.id });
+  }
+
+  #warn(message: string, fields: LogFields): void {
+    const passed = this.#throttle.pass(message, performance.now(), fields);
+    if (passed !== null) this.#logger.warn(message, passed);
+  }
+}
+
+const HANDLER_NAMES: Readonly<Record<number, string>> = {
+  [Command.ON_CONNECT]: 'onConnect',
+  [Command.ON_WEBSOCKET_CONNECT]: 'onWebSocketConnect',
+  [Command.ON_MESSAGE]: 'onMessage',
+  [Command.ON_CLOSE]: 'onClose',
+};
+
+function costOf(event: QueuedEvent): number {
+  return event.body.length + event.session.length + EVENT_OVERHEAD_BYTES;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function';
+}

@@ -1,0 +1,165 @@
+import { BaseWorker, type PlannedListen, type ProcessContext } from '../../core/process/mod.js';
+import {
+  type Checks,
+  flag,
+  integer,
+  type Logger,
+  nonEmptyText,
+  OptionsError,
+  readOptions,
+  seconds,
+  silentLogger,
+  stackOf,
+  text,
+} from '../../util/mod.js';
+import { apiStarted, apiStopped, enterApi, GatewayApi, leaveApi } from '../api/mod.js';
+import { checkRegisterAddresses, registerAddressCheck, WorkerMesh } from '../link/mod.js';
+import { MAX_PACKET_SIZE } from '../protocol/mod.js';
+import { BusinessProcess } from './business-process.js';
+import { type Events, type EventsSource, loadEvents } from './events.js';
+
+/** Options of a BusinessWorker. Times in seconds, sizes in bytes. Names and defaults are the original's where it has them. */
+export interface BusinessWorkerOptions {
+  /** Shown in logs and status, and part of the key gateways know it by; default `BusinessWorker`. */
+  name: string;
+  /** Processes; default 1. */
+  count: number;
+  /** The events module, or a function that imports it: `() => import('./events.js')`. Required. */
+  events: EventsSource | null;
+  /** `host:port` of the Register, or a list of them; default `127.0.0.1:1236`. */
+  registerAddress: string | readonly string[];
+  /** Shared by everything in the cluster; default empty. */
+  secretKey: string;
+  /** Bytes waiting for one gateway from which on sends to it are refused; default 10,240,000. */
+  sendToGatewayBufferSize: number;
+  /** Every message comes as a Buffer, also text; default false: text comes as a string. */
+  binary: boolean;
+  /** Seconds a gateway has to answer a question; default 5. */
+  queryTimeout: number;
+  /** Bytes of events that may wait for one client's handler; a client that sends more is closed. Default 1,048,576. */
+  maxPendingBytesPerClient: number;
+  /** Bytes of events that may wait for handlers in all; above it no more is read from the gateways. Default 67,108,864. */
+  maxPendingBytes: number;
+}
+
+const DEFAULTS: Readonly<BusinessWorkerOptions> = Object.freeze({
+  name: 'BusinessWorker',
+  count: 1,
+  events: null,
+  registerAddress: '127.0.0.1:1236',
+  secretKey: '',
+  sendToGatewayBufferSize: 10_240_000,
+  binary: false,
+  queryTimeout: 5,
+  maxPendingBytesPerClient: 1_048_576,
+  maxPendingBytes: 67_108_864,
+});
+
+const CHECKS: Checks<BusinessWorkerOptions> = {
+  name: nonEmptyText,
+  count: integer(1, 1024),
+  events: (value) =>
+    typeof value === 'function' || (typeof value === 'object' && value !== null)
+      ? undefined
+      : "a module or a function that imports it, () => import('./events.js')",
+  registerAddress: registerAddressCheck,
+  secretKey: text,
+  sendToGatewayBufferSize: integer(1),
+  binary: flag,
+  queryTimeout: seconds(0.1),
+  maxPendingBytesPerClient: integer(1),
+  maxPendingBytes: integer(1),
+};
+
+/** Runs your events module: finds the gateways through the Register, links to each, and handles what clients do. */
+export class BusinessWorker extends BaseWorker {
+  readonly name: string;
+  readonly count: number;
+  readonly #options: Readonly<BusinessWorkerOptions>;
+  readonly #events: EventsSource;
+  readonly #registerAddresses: readonly string[];
+  #running: { readonly link: WorkerMesh; readonly api: GatewayApi; readonly process: BusinessProcess } | null = null;
+  #handlers: Events = {};
+  #logger: Logger = silentLogger;
+
+  /** @throws OptionsError, AddressError */
+  constructor(options: Partial<BusinessWorkerOptions>) {
+    super();
+    this.#options = readOptions('BusinessWorker', DEFAULTS, CHECKS, options);
+    if (this.#options.events === null) {
+      throw new OptionsError(
+        'GW_OPTION_MISSING',
+        "BusinessWorker: option 'events' is required: the module with your handlers, events: () => import('./events.js')",
+        { option: 'events' },
+      );
+    }
+    this.#events = this.#options.events;
+    this.#registerAddresses = checkRegisterAddresses(this.#options.registerAddress);
+    this.name = this.#options.name;
+    this.count = this.#options.count;
+  }
+
+  /** The gateway API of this worker. @throws Error before it has started */
+  get gateway(): GatewayApi {
+    if (this.#running === null) throw new Error(`${this.name} has not started`);
+    return this.#running.api;
+  }
+
+  plannedListens(): readonly PlannedListen[] {
+    return [];
+  }
+
+  /** @throws EventsError; and whatever `onWorkerStart` throws */
+  async start(context: ProcessContext): Promise<void> {
+    this.#logger = context.logger;
+    this.#handlers = await loadEvents(this.#events, (message) => context.logger.warn(message));
+    const { secretKey, sendToGatewayBufferSize, queryTimeout } = this.#options;
+    const link = new WorkerMesh({
+      workerKey: `${this.name}:${this.id}`,
+      registerAddresses: this.#registerAddresses,
+      secretKey,
+      sendToGatewayBufferSize,
+      maxPacketSize: MAX_PACKET_SIZE,
+      queryTimeout,
+      logger: context.logger,
+    });
+    const api = new GatewayApi(link);
+    const process = new BusinessProcess(this.#options, this.#handlers, api, link, context.logger);
+    this.#running = { link, api, process };
+    apiStarted(api, this.#registerAddresses.join());
+    try {
+      await this.#callUser('onWorkerStart');
+    } catch (thrown) {
+      apiStopped(api);
+      throw thrown;
+    }
+    link.open(process);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#running === null) return;
+    const { link, api, process } = this.#running;
+    link.pause();
+    await process.idle();
+    try {
+      await this.#callUser('onWorkerStop');
+    } catch (thrown) {
+      this.#logger.error(`onWorkerStop threw: ${stackOf(thrown)}`);
+    }
+    await link.close();
+    apiStopped(api);
+    this.#running = null;
+  }
+
+  async #callUser(name: 'onWorkerStart' | 'onWorkerStop'): Promise<void> {
+    if (this.#running === null) return;
+    const outer = enterApi(this.#running.api);
+    let result: unknown;
+    try {
+      result = this.#handlers[name]?.(this);
+    } finally {
+      leaveApi(outer);
+    }
+    await result;
+  }
+}

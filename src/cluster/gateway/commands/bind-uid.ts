@@ -1,0 +1,14 @@
+import { commandName } from '../../protocol/mod.js';
+import type { CommandHandler } from '../context.js';
+import { isEmptyName, nameInExt } from '../names.js';
+
+/** BIND_UID: binds the client to the uid, and to no other any more. */
+export const bindUid: CommandHandler = (gateway, packet) => {
+  const uid = nameInExt(packet);
+  if (isEmptyName(uid)) {
+    gateway.warn('a uid must not be empty or 0', { command: commandName(packet.cmd) });
+    return;
+  }
+  const client = gateway.clients.get(packet.connectionId);
+  if (client !== undefined) gateway.clients.bindUid(client, uid);
+};

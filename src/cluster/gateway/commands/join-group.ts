@@ -1,0 +1,14 @@
+import { commandName } from '../../protocol/mod.js';
+import type { CommandHandler } from '../context.js';
+import { isEmptyName, nameInExt } from '../names.js';
+
+/** JOIN_GROUP: joining twice is joining once. */
+export const joinGroup: CommandHandler = (gateway, packet) => {
+  const group = nameInExt(packet);
+  if (isEmptyName(group)) {
+    gateway.warn('a group must not be empty or 0', { command: commandName(packet.cmd) });
+    return;
+  }
+  const client = gateway.clients.get(packet.connectionId);
+  if (client !== undefined) gateway.clients.joinGroup(client, group);
+};

@@ -1,0 +1,27 @@
+import { commandName, parseSendToAllExt } from '../../protocol/mod.js';
+import type { CommandHandler, GatewayClientEntry } from '../context.js';
+import { deliverAll, deliverExcept, frameBody } from '../frame.js';
+
+/**
+ * SEND_TO_ALL: to everybody, to a list of clients in its order, or to everybody but some. With ext_data that can't be read
+ * nobody gets the message (the original sends it to everybody, also to those that were to be left out).
+ */
+export const sendToAll: CommandHandler = (gateway, packet) => {
+  const receivers = parseSendToAllExt(packet.extText());
+  if (receivers === undefined) {
+    gateway.warn('a message reaches nobody: its list of receivers is not JSON', { command: commandName(packet.cmd) });
+    return;
+  }
+  const frame = frameBody(gateway, packet);
+  if (frame === null) return;
+  if (receivers.connections === null) {
+    deliverExcept(frame, gateway.clients.all, receivers.exclude);
+    return;
+  }
+  const clients: GatewayClientEntry[] = [];
+  for (const id of receivers.connections) {
+    const client = gateway.clients.get(id);
+    if (client !== undefined) clients.push(client);
+  }
+  deliverAll(frame, clients);
+};

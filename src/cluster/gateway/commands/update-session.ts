@@ -1,0 +1,14 @@
+import { messageOf } from '../../../util/mod.js';
+import { commandName, mergeSession } from '../../protocol/mod.js';
+import type { CommandHandler } from '../context.js';
+
+/** UPDATE_SESSION: ext_data is merged into the session by PHP's rule; see session-merge.ts. */
+export const updateSession: CommandHandler = (gateway, packet) => {
+  const client = gateway.clients.get(packet.connectionId);
+  if (client === undefined) return;
+  try {
+    client.session = mergeSession(client.session, packet.extBytes());
+  } catch (thrown) {
+    gateway.warn(`a session can't be updated: ${messageOf(thrown)}`, { command: commandName(packet.cmd) });
+  }
+};

@@ -1,0 +1,21 @@
+import type { TcpConnection } from '../../core/net/mod.js';
+import type { Codec } from '../../core/protocols/mod.js';
+import type { LogFields } from '../../util/mod.js';
+import type { CommandSource } from '../link/mod.js';
+import type { PacketView } from '../protocol/mod.js';
+import type { ClientEntry, Clients } from './clients.js';
+
+/** A client of this gateway with its connection. */
+export type GatewayClientEntry = ClientEntry<TcpConnection>;
+
+/** What the commands need of the gateway they are carried out in. */
+export interface GatewayContext {
+  readonly clients: Clients<TcpConnection>;
+  /** The protocol of this gateway's clients. */
+  readonly codec: Codec;
+  /** Something in a command could not be carried out; said once per reason and interval. */
+  warn(message: string, fields?: LogFields): void;
+}
+
+/** Carries out one command. A query answers exactly once, also when it finds nothing. */
+export type CommandHandler = (gateway: GatewayContext, packet: PacketView, from: CommandSource) => void;

@@ -1,0 +1,104 @@
+import { hostPort, type NetAddress, parseAddress } from '../../core/net/mod.js';
+import {
+  BaseWorker,
+  LISTEN_SCHEMES,
+  type PlannedListen,
+  type ProcessContext,
+  STOP_PHASE,
+  type StopPhase,
+} from '../../core/process/mod.js';
+import { OptionsError, readOptions } from '../../util/mod.js';
+import { checkRegisterAddresses, GatewayMesh } from '../link/mod.js';
+import { MAX_PACKET_SIZE } from '../protocol/mod.js';
+import { GatewayProcess } from './gateway-process.js';
+import { GATEWAY_CHECKS, GATEWAY_DEFAULTS, type GatewayOptions } from './options.js';
+
+/**
+ * Keeps client connections, their sessions, uids and groups; forwards what clients do to the BusinessWorkers and carries out
+ * what they command. Runs no code of yours, so that it need not be reloaded.
+ */
+export class Gateway extends BaseWorker {
+  readonly name: string;
+  readonly count: number;
+  override readonly stopPhase: StopPhase = STOP_PHASE.gateway;
+  readonly #address: NetAddress;
+  readonly #options: Readonly<GatewayOptions>;
+  readonly #registerAddresses: readonly string[];
+  #process: GatewayProcess | null = null;
+
+  /**
+   * @param address public address: `websocket://0.0.0.0:8282`, `text://[::]:8282`, `tcp://…`, `frame://…`
+   * @throws AddressError, OptionsError
+   */
+  constructor(address: string, options: Partial<GatewayOptions> = {}) {
+    super();
+    this.#address = parseAddress(address, LISTEN_SCHEMES);
+    this.#options = readOptions('Gateway', GATEWAY_DEFAULTS, GATEWAY_CHECKS, options);
+    this.#registerAddresses = checkRegisterAddresses(this.#options.registerAddress);
+    this.name = this.#options.name;
+    this.count = this.#options.count;
+    const { startPort, count, protocol } = this.#options;
+    if (startPort + count - 1 > 65_535) {
+      throw new OptionsError('GW_OPTION_INVALID', `Gateway: startPort ${startPort} leaves no room for ${count} processes`, {
+        startPort,
+        count,
+      });
+    }
+    if (protocol !== null && this.#address.scheme !== 'tcp') {
+      throw new OptionsError('GW_OPTION_INVALID', `Gateway: a protocol of your own goes with tcp://, not ${address}`, {
+        address,
+      });
+    }
+  }
+
+  /** The public port this process listens on; 0 before it does. */
+  get port(): number {
+    return this.#process?.port ?? 0;
+  }
+
+  /** Clients of this process. */
+  get clientCount(): number {
+    return this.#process?.clients.size ?? 0;
+  }
+
+  plannedListens(): readonly PlannedListen[] {
+    const { text, host, port } = this.#address;
+    const planned: PlannedListen[] = [{ address: text, host, port }];
+    const innerHost = this.#innerHost();
+    for (let id = 0; id < this.count; id++) {
+      const innerPort = this.#innerPort(id);
+      planned.push({ address: `tcp://${hostPort(innerHost, innerPort)}`, host: innerHost, port: innerPort, inner: true });
+    }
+    return planned;
+  }
+
+  async start(context: ProcessContext): Promise<void> {
+    const { lanIp, secretKey, sendToWorkerBufferSize } = this.#options;
+    const link = new GatewayMesh({
+      lanIp,
+      lanPort: this.#innerPort(this.id),
+      listenIp: this.#innerHost(),
+      registerAddresses: this.#registerAddresses,
+      secretKey,
+      sendToWorkerBufferSize,
+      maxPacketSize: MAX_PACKET_SIZE,
+      logger: context.logger,
+    });
+    this.#process = new GatewayProcess(this.#address, this.#options, link, context.logger);
+    await this.#process.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#process?.stop();
+  }
+
+  #innerPort(id: number): number {
+    const { startPort } = this.#options;
+    return startPort === 0 ? 0 : startPort + id;
+  }
+
+  #innerHost(): string {
+    const { innerTcpWorkerListen, lanIp } = this.#options;
+    return innerTcpWorkerListen === '' ? lanIp : innerTcpWorkerListen;
+  }
+}

@@ -1,0 +1,3 @@
+export { Gateway } from './gateway.js';
+
+export type { GatewayOptions } from './options.js';

@@ -1,0 +1,3 @@
+export { Register } from './register.js';
+
+export type { RegisterOptions } from './register.js';

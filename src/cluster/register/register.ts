@@ -1,0 +1,206 @@
+import type { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import {
+  CONNECTION_LIMITS,
+  ConnectionCounters,
+  type ConnectionLimits,
+  type ConnectionOwner,
+  hostPort,
+  Listener,
+  type NetAddress,
+  parseAddress,
+  TcpConnection,
+} from '../../core/net/mod.js';
+import {
+  BaseWorker,
+  closeAll,
+  type PlannedListen,
+  type ProcessContext,
+  STOP_PHASE,
+  type StopPhase,
+} from '../../core/process/mod.js';
+import { textCodec } from '../../core/protocols/mod.js';
+import { deadlines, type Expiring } from '../../core/timers/mod.js';
+import {
+  type Checks,
+  type GatewayWorkerError,
+  integer,
+  type Logger,
+  LogThrottle,
+  nonEmptyText,
+  readOptions,
+  sameSecret,
+  silentLogger,
+  text,
+} from '../../util/mod.js';
+import { broadcastAddressesLine, parseRegisterLine } from '../protocol/mod.js';
+import { AddressBook } from './address-book.js';
+
+/** Options of a Register. */
+export interface RegisterOptions {
+  /** Shown in logs and status; default `Register`. */
+  name: string;
+  /** Shared by everything in the cluster; default empty. */
+  secretKey: string;
+  /** Largest line taken, in bytes; default 10,485,760, as the original. */
+  maxPackageSize: number;
+}
+
+const DEFAULTS: Readonly<RegisterOptions> = Object.freeze({
+  name: 'Register',
+  secretKey: '',
+  maxPackageSize: CONNECTION_LIMITS.maxPackageSize,
+});
+
+const CHECKS: Checks<RegisterOptions> = { name: nonEmptyText, secretKey: text, maxPackageSize: integer(1) };
+
+/** As in the original: whoever has said nothing by then is sent away. */
+const FIRST_LINE_SECONDS = 10;
+
+const RAW = { raw: true } as const;
+
+/**
+ * Keeps the addresses of the gateways and tells the workers: newline-terminated JSON over TCP, as in the original. One
+ * process. It holds nothing that is not made again when the gateways come back, so it may be restarted at any time.
+ */
+export class Register extends BaseWorker implements ConnectionOwner {
+  readonly name: string;
+  readonly count = 1;
+  override readonly stopPhase: StopPhase = STOP_PHASE.register;
+  readonly counters = new ConnectionCounters();
+  readonly #address: NetAddress;
+  readonly #options: Readonly<RegisterOptions>;
+  readonly #limits: ConnectionLimits;
+  readonly #book = new AddressBook<TcpConnection>();
+  readonly #connections = new Set<TcpConnection>();
+  readonly #throttle = new LogThrottle();
+  #listener: Listener | null = null;
+  #logger: Logger = silentLogger;
+
+  /**
+   * @param address `text://127.0.0.1:1236`; whatever the scheme, lines are spoken, as in the original
+   * @throws AddressError, OptionsError
+   */
+  constructor(address: string, options: Partial<RegisterOptions> = {}) {
+    super();
+    this.#address = parseAddress(address, ['text', 'tcp']);
+    this.#options = readOptions('Register', DEFAULTS, CHECKS, options);
+    this.name = this.#options.name;
+    this.#limits = Object.freeze({ ...CONNECTION_LIMITS, maxPackageSize: this.#options.maxPackageSize });
+  }
+
+  /** The port listened on; 0 before it is. */
+  get port(): number {
+    return this.#listener?.port ?? 0;
+  }
+
+  plannedListens(): readonly PlannedListen[] {
+    const { text: address, host, port } = this.#address;
+    return [{ address, host, port, inner: true }];
+  }
+
+  async start(context: ProcessContext): Promise<void> {
+    this.#logger = context.logger;
+    this.#listener = new Listener(this.#address, (socket) => this.#accept(socket));
+    await this.#listener.listen(true);
+  }
+
+  async stop(): Promise<void> {
+    this.#listener?.close();
+    await closeAll(this.#connections);
+  }
+
+  onBytes(connection: TcpConnection, buffer: Buffer, start: number, end: number): void {
+    deadlines.delete(connection.context as FirstLine);
+    const message = parseRegisterLine(buffer.toString('utf8', start, end));
+    if ('fault' in message) {
+      this.#refuse(connection, message.fault, message.fault === 'malformed' ? `${EXPLANATION}\n` : null);
+      return;
+    }
+    switch (message.event) {
+      case 'ping':
+        return;
+      case 'gateway_connect':
+        if (!sameSecret(this.#options.secretKey, message.secretKey)) return this.#refuse(connection, 'wrong secretKey', null);
+        this.#tell(this.#book.gatewayJoined(connection, message.address));
+        this.#logger.info('a gateway joined', { gateway: message.address });
+        return;
+      case 'worker_connect':
+        if (!sameSecret(this.#options.secretKey, message.secretKey)) return this.#refuse(connection, 'wrong secretKey', null);
+        this.#tell(this.#book.workerJoined(connection));
+        return;
+      default:
+        this.#refuse(connection, 'unknown_event', null);
+    }
+  }
+
+  onValue(): void {}
+
+  onHandshake(): boolean {
+    return true;
+  }
+
+  onOpen(): void {}
+
+  onFail(connection: TcpConnection, error: GatewayWorkerError): void {
+    this.#warn(error.message, connection, error.code);
+  }
+
+  onFull(): void {}
+
+  onDrain(): void {}
+
+  onClose(connection: TcpConnection): void {
+    deadlines.delete(connection.context as FirstLine);
+    this.#connections.delete(connection);
+    this.#tell(this.#book.left(connection));
+  }
+
+  #accept(socket: Socket): void {
+    const connection = new TcpConnection(socket, textCodec, this, this.#limits);
+    const firstLine = new FirstLine(this, connection);
+    connection.context = firstLine;
+    this.#connections.add(connection);
+    deadlines.set(firstLine, FIRST_LINE_SECONDS);
+  }
+
+  /** @internal */
+  tooSilent(connection: TcpConnection): void {
+    this.#refuse(connection, `nothing was said within ${FIRST_LINE_SECONDS} s`, null);
+  }
+
+  #tell(connections: Iterable<TcpConnection>): void {
+    const line = broadcastAddressesLine(this.#book.addresses);
+    for (const connection of connections) connection.send(line, RAW);
+  }
+
+  #refuse(connection: TcpConnection, reason: string, reply: string | null): void {
+    this.counters.protocolErrors++;
+    this.#warn(`a connection was refused: ${reason}`, connection, 'GW_REGISTER_REFUSED');
+    if (reply !== null) connection.send(reply, RAW);
+    connection.close();
+  }
+
+  #warn(message: string, connection: TcpConnection, code: string): void {
+    const fields = { code, peer: hostPort(connection.remoteAddress, connection.remotePort) };
+    const passed = this.#throttle.pass(message, performance.now(), fields);
+    if (passed !== null) this.#logger.warn(message, passed);
+  }
+}
+
+/** The deadline of a connection's first line. */
+class FirstLine implements Expiring {
+  readonly #register: Register;
+  readonly #connection: TcpConnection;
+
+  constructor(register: Register, connection: TcpConnection) {
+    this.#register = register;
+    this.#connection = connection;
+  }
+
+  expire(): void {
+    this.#register.tooSilent(this.#connection);
+  }
+}
+
+const EXPLANATION = 'This is the Register of a GatewayWorker cluster: it speaks newline-terminated JSON and serves no clients.';
