@@ -1,4 +1,5 @@
 import type { Logger } from '../../util/mod.js';
+import { register } from './registry.js';
 
 /** What a worker process is given when it starts. */
 export interface ProcessContext {
@@ -20,8 +21,9 @@ export interface PlannedListen {
 }
 
 /**
- * The order of an orderly stop: a phase begins when every process of the one before has ended. Gateways go first, so
- * that the workers still hear of each client that leaves; registers go last.
+ * The order of an orderly stop: a phase begins when every process of the one before has ended, or when that one has
+ * used up its share of the time. Gateways go first, so that the workers still hear of each client that leaves;
+ * registers go last.
  */
 export const STOP_PHASE = { gateway: 0, worker: 1, register: 2 } as const;
 
@@ -31,7 +33,7 @@ export type StopPhase = (typeof STOP_PHASE)[keyof typeof STOP_PHASE];
  * What the master knows of a kind of worker. Gateway, BusinessWorker, Register and Worker are such kinds.
  *
  * The object is made by the entry script in the master and again in each worker process; `start` is called only in the
- * process that is to do the work, once.
+ * process that is to do the work, once. Making one is enough to have `run()` start it.
  */
 export abstract class BaseWorker {
   abstract readonly name: string;
@@ -41,12 +43,24 @@ export abstract class BaseWorker {
   /** Number of this process within the worker, 0 … count − 1; kept by the process that replaces a dead one. */
   id = 0;
 
+  constructor() {
+    register(this);
+  }
+
   /** All addresses its processes will listen on; the master tries each before it starts anything. */
   abstract plannedListens(): readonly PlannedListen[];
 
-  /** Begins the work; resolves when it is ready (listening, events module loaded). A rejection is a failed start. */
+  /**
+   * Begins the work; resolves when it is ready (listening, events module loaded).
+   *
+   * A rejection is a failed start: what had been begun is undone by then, `stop` is not called. When the service is to
+   * stop while this is pending, the process exits without calling `stop`.
+   */
   abstract start(context: ProcessContext): Promise<void>;
 
-  /** Ends the work in order: user callbacks run, what is queued is written. The process exits once this settles. */
+  /**
+   * Ends the work in order: user callbacks run, what is queued is written. Called at most once, after `start` resolved.
+   * The process exits once this settles, or when the `stopTimeout` is over.
+   */
   abstract stop(): Promise<void>;
 }

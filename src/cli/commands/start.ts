@@ -1,0 +1,29 @@
+import process from 'node:process';
+import type { Service } from '../../core/process/mod.js';
+import { startService } from '../../core/process/mod.js';
+import { bannerText } from '../banner.js';
+import { packageVersion } from '../version.js';
+import type { CommandContext } from './command.js';
+import { notThereYet } from './not-there-yet.js';
+
+/** `start`: everything in the foreground, until Ctrl+C. */
+export async function start(context: CommandContext): Promise<Service> {
+  if (context.args.daemon) return notThereYet(context);
+  const service = await startService(context.options);
+  console.log(banner(service));
+  return service;
+}
+
+function banner(service: Service): string {
+  return bannerText({
+    version: packageVersion(),
+    node: process.version,
+    system: `${process.platform} ${process.arch}`,
+    mode: service.mode,
+    rows: service.workers.map((worker) => ({
+      worker: worker.name,
+      listens: worker.plannedListens().map((listen) => listen.address),
+      processes: service.mode === 'single' ? 1 : worker.count,
+    })),
+  });
+}

@@ -1,0 +1,2 @@
+export type { RunOptions } from './run.js';
+export { run } from './run.js';

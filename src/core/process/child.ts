@@ -1,0 +1,155 @@
+import cluster from 'node:cluster';
+import process from 'node:process';
+import type { Logger } from '../../util/mod.js';
+import { stackOf } from '../../util/mod.js';
+import type { BaseWorker } from './base-worker.js';
+import { StartError } from './errors.js';
+import { failed, fromMaster, READY, SLOT_VARIABLE } from './messages.js';
+import { STOP_SIGNALS, surviveLostOutput } from './signals.js';
+
+/** As Workerman's: an uncaught error, which the master logs as `exit code 250`. */
+export const EXIT_UNCAUGHT = 250;
+
+/** How long a process that failed to start waits for its last words to reach the master. Milliseconds. */
+const LAST_WORDS = 1000;
+
+/** Which process of which worker this one is. */
+export interface Slot {
+  /** Of the worker, in the order the entry script made them. */
+  readonly index: number;
+  /** Of the process within the worker. */
+  readonly id: number;
+  /** Of the worker. */
+  readonly name: string;
+}
+
+export interface ChildOptions {
+  readonly loggerFor: (source: string) => Logger;
+  /** Milliseconds. */
+  readonly stopTimeout: number;
+}
+
+let ownSlot: Slot | undefined;
+
+/** What the master wants this process to be; undefined in the master and in any other program. */
+export function assignedSlot(): Slot | undefined {
+  const text = process.env[SLOT_VARIABLE];
+  if (text !== undefined) {
+    // Programs that user code starts are not to take themselves for this process.
+    delete process.env[SLOT_VARIABLE];
+    const parts = /^(\d+):(\d+):(.*)$/s.exec(text);
+    if (cluster.isWorker && parts !== null) {
+      ownSlot = { index: Number(parts[1]), id: Number(parts[2]), name: parts[3] ?? '' };
+    }
+  }
+  return ownSlot;
+}
+
+/** Starts the one worker this process is for, and obeys the master from then on. Never settles. */
+export function startChild(workers: readonly BaseWorker[], slot: Slot, options: ChildOptions): Promise<never> {
+  const child = new Child(slot, options);
+  child.listen();
+  const worker = workers[slot.index];
+  if (worker === undefined || worker.name !== slot.name) child.fail(missing(workers, slot));
+  else void child.start(worker);
+  return new Promise<never>(() => {});
+}
+
+class Child {
+  readonly #slot: Slot;
+  readonly #stopTimeout: number;
+  readonly #logger: Logger;
+  #worker: BaseWorker | undefined;
+  #state: 'starting' | 'ready' | 'failed' | 'stopping' = 'starting';
+  #exitCode = 0;
+  #deadline: NodeJS.Timeout | undefined;
+
+  constructor(slot: Slot, options: ChildOptions) {
+    this.#slot = slot;
+    this.#stopTimeout = options.stopTimeout;
+    this.#logger = options.loggerFor(`${slot.name}:${slot.id}`);
+  }
+
+  listen(): void {
+    surviveLostOutput();
+    process.title = `gatewayworker: ${this.#slot.name}:${this.#slot.id}`;
+    // Ctrl+C and a closed terminal reach the whole foreground group; the master decides what follows from them.
+    for (const signal of STOP_SIGNALS) {
+      process.on(signal, signal === 'SIGTERM' ? () => this.#stopWithin('SIGTERM') : ignore);
+    }
+    // A cluster process whose channel breaks exits at once, unless it believes that to be its own wish.
+    if (cluster.worker !== undefined) cluster.worker.exitedAfterDisconnect = true;
+    process.once('disconnect', () => this.#stopWithin('the master is gone'));
+    process.on('message', (message) => {
+      // No deadline here: the master keeps it, for all of its processes together.
+      if (fromMaster(message) !== undefined) void this.#stop();
+    });
+    process.on('uncaughtException', (error, origin) => this.#onUncaught(error, origin));
+  }
+
+  async start(worker: BaseWorker): Promise<void> {
+    worker.id = this.#slot.id;
+    try {
+      await worker.start({ logger: this.#logger, single: false });
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    if (this.#state !== 'starting') return;
+    this.#worker = worker;
+    this.#state = 'ready';
+    process.send?.(READY);
+  }
+
+  /** The start failed: tells the master why, and exits. */
+  fail(error: unknown): void {
+    if (this.#state !== 'starting') return;
+    this.#state = 'failed';
+    const exit = () => process.exit(EXIT_UNCAUGHT);
+    setTimeout(exit, LAST_WORDS);
+    if (process.connected) process.send?.(failed(error), undefined, undefined, exit);
+    else exit();
+  }
+
+  #stopWithin(reason: string): void {
+    this.#logger.debug(`stopping: ${reason}`);
+    this.#deadline ??= setTimeout(() => {
+      this.#logger.warn(`did not stop within ${this.#stopTimeout / 1000} s`);
+      process.exit(this.#exitCode);
+    }, this.#stopTimeout);
+    void this.#stop();
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#state === 'stopping' || this.#state === 'failed') return;
+    this.#state = 'stopping';
+    try {
+      await this.#worker?.stop();
+    } catch (error) {
+      this.#logger.error(`stop failed: ${stackOf(error)}`);
+    }
+    process.exit(this.#exitCode);
+  }
+
+  #onUncaught(error: unknown, origin: NodeJS.UncaughtExceptionOrigin): void {
+    const what = origin === 'unhandledRejection' ? 'unhandled rejection' : 'uncaught exception';
+    if (this.#state === 'starting') {
+      this.fail(error);
+      return;
+    }
+    this.#logger.error(`${what}: ${stackOf(error)}`);
+    this.#exitCode = EXIT_UNCAUGHT;
+    this.#stopWithin(what);
+  }
+}
+
+function missing(workers: readonly BaseWorker[], { index, name }: Slot): StartError {
+  const found = workers.map((worker) => worker.name).join(', ') || 'none';
+  return new StartError(
+    'GW_START_WORKER_MISSING',
+    `the entry script did not make ${name} as its worker number ${index} in the worker process (it made: ${found}); it must make the same workers each time it runs`,
+    { worker: name, index },
+  );
+}
+
+function ignore(): void {}

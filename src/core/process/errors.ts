@@ -1,0 +1,25 @@
+import type { ErrorFields } from '../../util/mod.js';
+import { GatewayWorkerError } from '../../util/mod.js';
+
+export type StartErrorCode =
+  | 'GW_START_NO_WORKERS'
+  | 'GW_START_NO_ENTRY'
+  | 'GW_START_NESTED'
+  | 'GW_START_TWICE'
+  | 'GW_START_ADDRESS_TWICE'
+  | 'GW_START_PORT_IN_USE'
+  | 'GW_START_PORT_FORBIDDEN'
+  | 'GW_START_ADDRESS_UNKNOWN'
+  | 'GW_START_LISTEN_FAILED'
+  | 'GW_START_WORKER_MISSING'
+  | 'GW_START_WORKER_FAILED'
+  | 'GW_START_WORKER_ENDED';
+
+/** The service did not start; nothing of it runs any more. */
+export class StartError extends GatewayWorkerError {
+  declare readonly code: StartErrorCode;
+
+  constructor(code: StartErrorCode, message: string, fields?: ErrorFields, cause?: unknown) {
+    super(code, message, fields, cause);
+  }
+}

@@ -1,0 +1,308 @@
+import type { Worker as ClusterWorker } from 'node:cluster';
+import cluster from 'node:cluster';
+import process from 'node:process';
+import type { Logger } from '../../util/mod.js';
+import { messageOf } from '../../util/mod.js';
+import { checkAddresses } from './addresses.js';
+import { restartAfter } from './backoff.js';
+import type { BaseWorker } from './base-worker.js';
+import type { Engine, ProcessState } from './engine.js';
+import { StartError } from './errors.js';
+import type { FailedMessage } from './messages.js';
+import { fromChild, SLOT_VARIABLE, STOP } from './messages.js';
+import { STOP_SIGNALS } from './signals.js';
+import { stopPlan } from './stop-plan.js';
+
+/** How long the system may take to bury a process after SIGKILL. Milliseconds. */
+const BURIAL = 400;
+
+/**
+ * Ctrl+C reaches all processes of the foreground group, in no particular order. A process that such a signal ends
+ * before it could choose to ignore it may be seen here before the master's own copy of the signal. Milliseconds.
+ */
+const OWN_SIGNAL_WITHIN = 100;
+
+export interface MasterOptions {
+  readonly logger: Logger;
+  /** Milliseconds. */
+  readonly stopTimeout: number;
+}
+
+/** A place for one process; whoever fills it has the same worker and id. */
+interface Place {
+  readonly worker: BaseWorker;
+  readonly index: number;
+  readonly id: number;
+  state: ProcessState['state'];
+  child: ClusterWorker | undefined;
+  /** When the present process became ready. */
+  readyAt: number | undefined;
+  /** A first start that fails ends the service; a later one is repeated. */
+  wasReady: boolean;
+  /** What the present process said about its failed start. */
+  failure: FailedMessage | undefined;
+  shortLives: number;
+  restarts: number;
+  timer: NodeJS.Timeout | undefined;
+}
+
+interface Ending {
+  /** Completes the sentence `ChatWorker:0 (pid 123) …`. */
+  readonly text: string;
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+interface Waiter {
+  readonly condition: () => boolean;
+  readonly done: () => void;
+}
+
+/**
+ * Keeps `count` processes alive for each worker. Runs no user code and reads no byte of any client.
+ *
+ * Each process runs the entry script again and is told by its environment which worker it is.
+ */
+export class Master implements Engine {
+  readonly #workers: readonly BaseWorker[];
+  readonly #logger: Logger;
+  readonly #stopTimeout: number;
+  readonly #places: readonly Place[];
+  readonly #waiters = new Set<Waiter>();
+  #failure: StartError | undefined;
+  #stop: Promise<void> | undefined;
+
+  constructor(workers: readonly BaseWorker[], options: MasterOptions) {
+    this.#workers = workers;
+    this.#logger = options.logger;
+    this.#stopTimeout = options.stopTimeout;
+    this.#places = workers.flatMap((worker, index) =>
+      Array.from({ length: worker.count }, (_, id) => emptyPlace(worker, index, id)),
+    );
+  }
+
+  async start(): Promise<void> {
+    const entry = process.argv[1];
+    if (cluster.isWorker) {
+      throw new StartError(
+        'GW_START_NESTED',
+        "a process made by node:cluster cannot have processes of its own; use run({ processes: 'single' }) there",
+      );
+    }
+    if (entry === undefined) {
+      throw new StartError(
+        'GW_START_NO_ENTRY',
+        "there is no entry script to run in the worker processes; put the code in a file, or use run({ processes: 'single' })",
+      );
+    }
+    await checkAddresses(this.#workers);
+    // A connection lives long here, so it matters where it goes: the master accepts and deals them out in turn. Left to
+    // the system (SCHED_NONE), whoever wakes first takes most of them, and keeps them. The hand-over costs a message
+    // to the process, once per connection.
+    cluster.schedulingPolicy = cluster.SCHED_RR;
+    cluster.setupPrimary({ exec: entry, args: process.argv.slice(2) });
+    for (const place of this.#places) {
+      if (this.#stop === undefined) this.#fork(place);
+    }
+    await this.#until(
+      () => this.#failure !== undefined || this.#stop !== undefined || this.#places.every((place) => place.wasReady),
+    );
+    if (this.#failure !== undefined) {
+      await this.stop();
+      throw this.#failure;
+    }
+    if (this.#stop !== undefined) return new Promise<never>(() => {});
+  }
+
+  stop(): Promise<void> {
+    this.#stop ??= this.#stopInOrder();
+    this.#changed();
+    return this.#stop;
+  }
+
+  kill(): void {
+    for (const place of this.#places) place.child?.process.kill('SIGKILL');
+  }
+
+  processes(): readonly ProcessState[] {
+    return this.#places.map(({ worker, id, child, state, restarts }) => ({
+      worker: worker.name,
+      id,
+      pid: child?.process.pid,
+      state,
+      restarts,
+    }));
+  }
+
+  #fork(place: Place): void {
+    place.state = 'starting';
+    place.readyAt = undefined;
+    place.failure = undefined;
+    let child: ClusterWorker;
+    try {
+      child = cluster.fork({ [SLOT_VARIABLE]: `${place.index}:${place.id}:${place.worker.name}` });
+    } catch (error) {
+      setImmediate(() => this.#ended(place, notForked(error)));
+      return;
+    }
+    place.child = child;
+    child.on('message', (message) => this.#onMessage(place, message));
+    child.on('error', (error) => {
+      // Besides a failed fork this is a message to a process that has just died, whose exit is reported anyway.
+      if (child.process.pid === undefined) this.#ended(place, notForked(error));
+    });
+    // The exit may be reported before the last message has been read; the channel's end comes behind that one.
+    let ending: Ending | undefined;
+    let disconnected = false;
+    const bothSeen = () => {
+      if (ending !== undefined && disconnected) this.#ended(place, ending);
+    };
+    child.once('exit', (code: number | null, signal: string | null) => {
+      ending = { text: signal ? `ended by signal ${signal}` : `ended with exit code ${code}`, code, signal };
+      bothSeen();
+    });
+    child.once('disconnect', () => {
+      disconnected = true;
+      bothSeen();
+    });
+  }
+
+  #onMessage(place: Place, received: unknown): void {
+    const message = fromChild(received);
+    if (message?.gatewayworker === 'ready') {
+      place.state = 'ready';
+      place.wasReady = true;
+      place.readyAt = performance.now();
+      this.#logger.debug(`worker ${describe(place)} is ready`);
+      this.#changed();
+    } else if (message?.gatewayworker === 'failed') {
+      place.failure = message;
+    }
+  }
+
+  #ended(place: Place, ending: Ending): void {
+    const who = describe(place);
+    place.child = undefined;
+    place.state = 'ended';
+    this.#changed();
+    if (this.#stop !== undefined) return;
+    if (place.readyAt === undefined && ending.signal !== null && isStopSignal(ending.signal)) {
+      place.timer = setTimeout(() => this.#replace(place, who, ending), OWN_SIGNAL_WITHIN);
+    } else {
+      this.#replace(place, who, ending);
+    }
+  }
+
+  #replace(place: Place, who: string, ending: Ending): void {
+    if (!place.wasReady) {
+      this.#failure ??= startFailure(place, who, ending);
+      this.#changed();
+      return;
+    }
+    const { delay, shortLives } = restartAfter(place.shortLives, place.readyAt, performance.now());
+    place.shortLives = shortLives;
+    place.restarts += 1;
+    place.state = 'waiting';
+    place.timer = setTimeout(() => this.#fork(place), delay);
+    const what = place.failure === undefined ? ending.text : `could not start: ${place.failure.message}`;
+    const when = delay === 0 ? 'at once' : `in ${delay / 1000} s`;
+    const level = ending.code === 0 ? 'info' : 'warn';
+    this.#logger[level](`worker ${who} ${what}; starting it again ${when}`);
+    if (place.failure !== undefined) this.#logger.debug(place.failure.stack);
+  }
+
+  async #stopInOrder(): Promise<void> {
+    const begun = performance.now();
+    for (const place of this.#places) {
+      clearTimeout(place.timer);
+      if (place.child === undefined) place.state = 'ended';
+    }
+    for (const { phase, until } of stopPlan(this.#workers, this.#stopTimeout)) {
+      const places = this.#places.filter((place) => place.worker.stopPhase === phase);
+      for (const place of places) place.child?.send(STOP, ignore);
+      await this.#until(() => places.every(hasEnded), begun + until - performance.now());
+    }
+    const left = this.#places.filter((place) => !hasEnded(place));
+    if (left.length === 0) return;
+    for (const place of left) {
+      this.#logger.warn(`worker ${describe(place)} did not stop within ${this.#stopTimeout / 1000} s; killing it`);
+    }
+    this.kill();
+    await this.#until(() => this.#places.every(hasEnded), BURIAL);
+  }
+
+  /** Resolves when the condition holds, or after so many milliseconds. Asked again whenever a place has changed. */
+  #until(condition: () => boolean, milliseconds?: number): Promise<void> {
+    if (condition()) return Promise.resolve();
+    return new Promise((resolve) => {
+      let timer: NodeJS.Timeout | undefined;
+      const done = () => {
+        clearTimeout(timer);
+        this.#waiters.delete(waiter);
+        resolve();
+      };
+      const waiter: Waiter = { condition, done };
+      this.#waiters.add(waiter);
+      if (milliseconds !== undefined) timer = setTimeout(done, Math.max(0, milliseconds));
+    });
+  }
+
+  #changed(): void {
+    for (const waiter of this.#waiters) {
+      if (waiter.condition()) waiter.done();
+    }
+  }
+}
+
+function emptyPlace(worker: BaseWorker, index: number, id: number): Place {
+  return {
+    worker,
+    index,
+    id,
+    state: 'starting',
+    child: undefined,
+    readyAt: undefined,
+    wasReady: false,
+    failure: undefined,
+    shortLives: 0,
+    restarts: 0,
+    timer: undefined,
+  };
+}
+
+function startFailure(place: Place, who: string, ending: Ending): StartError {
+  const { worker, id, failure } = place;
+  if (failure !== undefined) {
+    return new StartError('GW_START_WORKER_FAILED', `${worker.name}:${id} could not start: ${failure.message}`, {
+      worker: worker.name,
+      id,
+      reason: failure.code,
+      stack: failure.stack,
+    });
+  }
+  return new StartError('GW_START_WORKER_ENDED', `${who} ${ending.text} before it was ready`, {
+    worker: worker.name,
+    id,
+    exitCode: ending.code,
+    signal: ending.signal,
+  });
+}
+
+function describe({ worker, id, child }: Place): string {
+  const pid = child?.process.pid;
+  return pid === undefined ? `${worker.name}:${id}` : `${worker.name}:${id} (pid ${pid})`;
+}
+
+function hasEnded(place: Place): boolean {
+  return place.state === 'ended';
+}
+
+function isStopSignal(signal: string): boolean {
+  return (STOP_SIGNALS as readonly string[]).includes(signal);
+}
+
+function notForked(error: unknown): Ending {
+  return { text: `could not be made a process: ${messageOf(error)}`, code: null, signal: null };
+}
+
+function ignore(): void {}

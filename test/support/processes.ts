@@ -1,0 +1,148 @@
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import process from 'node:process';
+
+import { eventually } from './eventually.js';
+
+import type { ChildProcess } from 'node:child_process';
+
+export interface ScriptOptions {
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface ScriptExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+const running = new Set<Script>();
+
+/** Starts `node script …` as the leader of a process group of its own, as a shell does. */
+export function startScript(script: string, options: ScriptOptions = {}): Script {
+  const started = new Script(script, options);
+  running.add(started);
+  return started;
+}
+
+/** For `afterEach`: nothing that a test started outlives it, however it failed. */
+export async function endScripts(): Promise<void> {
+  for (const script of running) {
+    script.killGroup('SIGKILL');
+    await script.exited;
+  }
+  running.clear();
+}
+
+/** A program that a test started, and what became of it. */
+export class Script {
+  readonly pid: number;
+  readonly exited: Promise<ScriptExit>;
+  /** What it and its children wrote to standard output and standard error. */
+  output = '';
+  readonly #process: ChildProcess;
+
+  constructor(script: string, { args = [], env = {} }: ScriptOptions) {
+    this.#process = spawn(process.execPath, [script, ...args], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    if (this.#process.pid === undefined) throw new Error(`${script} could not be started`);
+    this.pid = this.#process.pid;
+    this.#process.stdout?.on('data', (bytes) => this.#collect(bytes));
+    this.#process.stderr?.on('data', (bytes) => this.#collect(bytes));
+    this.exited = new Promise((resolve) => {
+      this.#process.once('exit', (code, signal) => resolve({ code, signal }));
+    });
+  }
+
+  /** Waits for the text in the output; returns the match. */
+  async outputMatching(pattern: RegExp, withinMs?: number): Promise<RegExpExecArray> {
+    try {
+      return await eventually(`output matching ${pattern}`, () => pattern.exec(this.output), withinMs);
+    } catch (error) {
+      throw new Error(`${(error as Error).message}; the output is:\n${this.output}`);
+    }
+  }
+
+  /** How often the pattern, which is a global one, stands in the output. */
+  count(pattern: RegExp): number {
+    return [...this.output.matchAll(pattern)].length;
+  }
+
+  /** Waits for its end; fails when that does not come in time. */
+  async exit(withinMs = 10_000): Promise<ScriptExit> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const fail = () => reject(new Error(`still runs after ${withinMs} ms; the output is:\n${this.output}`));
+      timer = setTimeout(fail, withinMs);
+    });
+    try {
+      return await Promise.race([this.exited, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Of this one process. */
+  kill(signal: NodeJS.Signals): void {
+    process.kill(this.pid, signal);
+  }
+
+  /** Of it and all its descendants, as Ctrl+C in a terminal does. */
+  killGroup(signal: NodeJS.Signals): void {
+    try {
+      process.kill(-this.pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+
+  children(): number[] {
+    return processesWhere((entry) => entry.parent === this.pid);
+  }
+
+  /** Those of its process group that live, itself included; survives its death. */
+  group(): number[] {
+    return processesWhere((entry) => entry.group === this.pid);
+  }
+
+  #collect(bytes: Buffer): void {
+    this.output += bytes.toString();
+  }
+}
+
+/** Whether it runs; one that has ended and is not yet buried does not. */
+export function isAlive(pid: number): boolean {
+  const entry = readProcess(pid);
+  return entry !== undefined && entry.state !== 'Z';
+}
+
+interface ProcessEntry {
+  readonly pid: number;
+  readonly state: string;
+  readonly parent: number;
+  readonly group: number;
+}
+
+function processesWhere(condition: (entry: ProcessEntry) => boolean): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => readProcess(Number(name)))
+    .filter((entry) => entry !== undefined)
+    .filter((entry) => entry.state !== 'Z' && condition(entry))
+    .map((entry) => entry.pid);
+}
+
+function readProcess(pid: number): ProcessEntry | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch {
+    return undefined;
+  }
+  // The name stands in brackets and may hold anything; what follows the last bracket is regular.
+  const [state = '', parent, group] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return { pid, state, parent: Number(parent), group: Number(group) };
+}
