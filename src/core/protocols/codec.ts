@@ -33,13 +33,20 @@ export interface Codec {
 export interface CodecLimits {
   /** Largest message, with its framing; default 10,485,760 as in the original. */
   readonly maxPackageSize: number;
+  /** Largest handshake request (WebSocket), with the empty line that ends it; default 16,384. */
+  readonly maxHandshakeSize?: number;
+  /** Most fragments a message may come in (WebSocket); default 131,072. */
+  readonly maxFragments?: number;
 }
 
 /**
  * The reading side of one connection.
  *
  * `push` never keeps the chunk: bytes of an unfinished message are copied. It may change bytes inside the chunk (a
- * WebSocket reader unmasks in place). After `sink.fail`, a `false` from the sink, or a close it parses nothing more.
+ * WebSocket reader unmasks in place). After `sink.fail`, a refused handshake or a close it parses nothing more and drops
+ * what comes. After a `false` it holds what comes, and parses nothing until `resume`.
+ *
+ * A reader never throws. During a call its sink may call `resume`, which then has nothing to do, but not `push`.
  */
 export interface Reader {
   /** Takes what one read returned. Messages come out through the sink, in order, during the call. */
@@ -53,7 +60,7 @@ export interface Reader {
 }
 
 /**
- * What a reader tells its owner. Buffers and ranges are valid only during the call.
+ * What a reader tells its owner. Buffers and ranges are valid only during the call. The methods must not throw.
  *
  * The boolean answers "go on": on `false` (paused, closed) the reader holds what is left and returns.
  */
@@ -73,7 +80,10 @@ export interface ReaderSink {
   write(bytes: Buffer): void;
   /** A pong came (WebSocket). */
   pong(payload: Buffer): boolean;
-  /** The peer said goodbye (a WebSocket close frame, already answered through `write`): finish and close. */
+  /**
+   * The peer said goodbye (a WebSocket close frame, already answered through `write`): finish and close. `code` is 1005 where
+   * the peer gave none. An owner that has said goodbye first drops the answer: nothing may follow a close frame.
+   */
   ended(code: number, reason: string): void;
   /** The peer broke the protocol or a limit. `error.reply`, if any, is to be written before the connection is closed. */
   fail(error: ProtocolError): void;
@@ -86,13 +96,19 @@ export interface HandshakeRequest {
   readonly uri: string;
   /** `HTTP/1.1` */
   readonly protocol: string;
-  /** Lower-case name → value; repeated headers joined with a comma. In order of appearance, no prototype. */
+  /**
+   * Lower-case name → value (Latin-1); repeated headers joined with `, `, cookies with `; `. In order of appearance, no
+   * prototype.
+   */
   readonly headers: Readonly<Record<string, string>>;
 }
 
 /** What the owner may add to the answer. */
 export interface HandshakeResponse {
-  /** Name → value, sent as they are; names and values with control characters are refused. */
+  /**
+   * Name → value, sent as they are. A name or value that is not allowed in a header, or a name that the handshake itself
+   * answers with, makes the handshake fail: `GW_HANDSHAKE_RESPONSE`.
+   */
   readonly headers: Record<string, string>;
 }
 
