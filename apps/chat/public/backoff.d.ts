@@ -1,0 +1,1 @@
+export function delayOf(attempt: number, random: number): number;
