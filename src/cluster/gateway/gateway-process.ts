@@ -94,12 +94,21 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     return this.#listener.port;
   }
 
-  /** @throws ListenError */
+  get workerCount(): number {
+    return this.#workers.size;
+  }
+
+  /** @throws ListenError with nothing left open */
   async start(): Promise<void> {
     const identity = await this.#link.open(this);
     this.#head.localIp = identity.localIp;
     this.#head.localPort = identity.localPort;
-    await this.#listener.listen(false);
+    try {
+      await this.#listener.listen(false);
+    } catch (error) {
+      await this.#link.close();
+      throw error;
+    }
     this.#head.gatewayPort = this.#listener.port;
     this.#link.announce();
     const { tickSeconds } = this.#heartbeat;

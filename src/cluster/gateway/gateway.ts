@@ -61,6 +61,11 @@ export class Gateway extends BaseWorker {
     return this.#process?.clients.size ?? 0;
   }
 
+  /** Workers that are linked to this process. */
+  get workerCount(): number {
+    return this.#process?.workerCount ?? 0;
+  }
+
   plannedListens(): readonly PlannedListen[] {
     const { text, host, port } = this.#address;
     const planned: PlannedListen[] = [{ address: text, host, port }];

@@ -3,7 +3,7 @@ import type { PacketView } from '../protocol/mod.js';
 
 /** A uid or group that a command carries as raw bytes in ext_data, as the key it is kept under (see `byteKey`). */
 export function nameInExt(packet: PacketView): string {
-  return packet.buffer.latin1Slice(packet.extStart, packet.extEnd);
+  return packet.buffer.toString('latin1', packet.extStart, packet.extEnd);
 }
 
 /** What PHP calls empty: such a uid or group can't be bound or joined. */

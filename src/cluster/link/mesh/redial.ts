@@ -2,6 +2,8 @@
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 1000;
 
+const REMARKABLE_FAILURES = 3;
+
 /**
  * When to dial again: soon after the first loss, up to once a second while the peer stays away, for ever. A quarter of each
  * delay is random, so that a fleet does not come back in step.
@@ -9,6 +11,7 @@ const MAX_DELAY_MS = 1000;
 export class Redial {
   readonly #dial: () => void;
   #delay = FIRST_DELAY_MS;
+  #failures = 0;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(dial: () => void) {
@@ -18,10 +21,17 @@ export class Redial {
   /** The connection is up: the next loss is a first one. */
   reset(): void {
     this.#delay = FIRST_DELAY_MS;
+    this.#failures = 0;
+  }
+
+  /** The peer is away for longer than a cluster that starts in any order explains: worth a line in the log. */
+  get remarkable(): boolean {
+    return this.#failures >= REMARKABLE_FAILURES;
   }
 
   later(): void {
     if (this.#timer !== null) return;
+    this.#failures++;
     const delay = this.#delay * (0.75 + Math.random() / 4);
     this.#delay = Math.min(this.#delay * 2, MAX_DELAY_MS);
     this.#timer = setTimeout(() => {

@@ -94,13 +94,14 @@ export class RegisterClient implements ConnectionOwner {
   onClose(_connection: TcpConnection, error: Error | null): void {
     this.#connection = null;
     if (this.#stopped) return;
+    this.#redial.later();
+    if (!this.#redial.remarkable) return;
     this.#report(
       'warn',
       error === null
         ? 'the register closed the connection (if this repeats: is the secretKey the same?); trying again'
         : `the register can't be reached: ${error.message}; trying again`,
     );
-    this.#redial.later();
   }
 
   #dial(): void {

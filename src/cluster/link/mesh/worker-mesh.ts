@@ -254,13 +254,14 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     this.live = false;
     if (wasLive) this.#mesh.events.gatewayLeft(this);
     if (this.#stopped || this.#mesh.forgetUnlisted(this)) return;
+    this.#redial.later();
+    if (!this.#redial.remarkable) return;
     this.#report(
       'warn',
       error === null
         ? 'the gateway closed the link (if this repeats: is the secretKey the same?); trying again'
         : `the gateway can't be reached: ${messageOf(error)}; trying again`,
     );
-    this.#redial.later();
   }
 
   #report(level: 'info' | 'warn', message: string): void {

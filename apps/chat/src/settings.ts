@@ -1,0 +1,20 @@
+/** Where the chat listens. Each port can be changed by an environment variable; the worker processes inherit them. */
+export const settings = {
+  /** Who may connect: all addresses for clients; the cluster itself stays on loopback. */
+  host: process.env.CHAT_HOST ?? '0.0.0.0',
+  registerPort: port('CHAT_REGISTER_PORT', 1236),
+  textPort: port('CHAT_TEXT_PORT', 8282),
+  webSocketPort: port('CHAT_WEBSOCKET_PORT', 8283),
+  webPort: port('CHAT_WEB_PORT', 8284),
+  /** Inner ports of the gateways: the first for telnet, the second for WebSocket. */
+  innerPort: port('CHAT_INNER_PORT', 2900),
+} as const;
+
+function port(variable: string, standard: number): number {
+  const text = process.env[variable] ?? String(standard);
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 65_534) {
+    throw new Error(`${variable} must be a port from 1 to 65534, got '${text}'`);
+  }
+  return value;
+}

@@ -1,0 +1,40 @@
+import { createServer, type Server } from 'node:http';
+import { BusinessWorker, Gateway, Register, run, Worker } from 'gatewayworker';
+import { settings } from './settings.js';
+import { startWeb } from './web.js';
+
+const { host, registerPort, textPort, webSocketPort, webPort, innerPort } = settings;
+const registerAddress = `127.0.0.1:${registerPort}`;
+
+new Register(`text://${registerAddress}`);
+
+// One room for both: the business code does not know by which gateway a client came in.
+new Gateway(`text://${host}:${textPort}`, { name: 'TextGateway', registerAddress, startPort: innerPort });
+new Gateway(`websocket://${host}:${webSocketPort}`, {
+  name: 'WebSocketGateway',
+  registerAddress,
+  startPort: innerPort + 1,
+  maxPackageSize: 65_536,
+});
+
+new BusinessWorker({ name: 'ChatWorker', count: 2, registerAddress, events: () => import('./events.js') });
+
+let web: Server = createServer();
+new Worker(null, {
+  name: 'ChatPage',
+  onWorkerStart: async () => {
+    web = await startWeb({ host: '127.0.0.1', port: webPort, webSocketPort });
+  },
+  onWorkerStop: () => {
+    web.closeAllConnections();
+    web.close();
+  },
+});
+
+await run();
+
+console.log(`
+  Talk in a terminal:   telnet 127.0.0.1 ${textPort}
+  Talk in a browser:    http://127.0.0.1:${webPort}
+  Any WebSocket client: ws://127.0.0.1:${webSocketPort}
+`);

@@ -1,0 +1,20 @@
+export { run } from './cli/mod.js';
+export { ApiError, gateway, GatewayApi, QueryError } from './cluster/api/mod.js';
+export { BusinessWorker, Client, EventsError } from './cluster/business/mod.js';
+export { Gateway } from './cluster/gateway/mod.js';
+export { LinkError } from './cluster/link/mod.js';
+export { Register } from './cluster/register/mod.js';
+export { AddressError, ConnectionError, ListenError } from './core/net/mod.js';
+export { StartError, Worker, WorkerConnection } from './core/process/mod.js';
+export { ProtocolError } from './core/protocols/mod.js';
+export { Timer } from './core/timers/mod.js';
+export { GatewayWorkerError, OptionsError } from './util/mod.js';
+
+export type { RunOptions } from './cli/mod.js';
+export type { Group, Message, MessageOptions, SendToAllOptions, SendToGroupOptions, Uid } from './cluster/api/mod.js';
+export type { BusinessWorkerOptions, Events, EventsSource, WebSocketRequest } from './cluster/business/mod.js';
+export type { GatewayOptions } from './cluster/gateway/mod.js';
+export type { RegisterOptions } from './cluster/register/mod.js';
+export type { Service, ServiceOptions, WorkerCallbacks, WorkerOptions } from './core/process/mod.js';
+export type { HandshakeRequest, HandshakeResponse, Protocol, ProtocolConnection } from './core/protocols/mod.js';
+export type { Logger, LogLevel } from './util/mod.js';

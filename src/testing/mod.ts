@@ -1,0 +1,4 @@
+export { startCluster } from './cluster.js';
+export { eventually, TestTimeoutError } from './eventually.js';
+
+export type { TestCluster, TestClusterOptions } from './cluster.js';
