@@ -40,6 +40,11 @@ export type { PacketHead } from './packet-writer.js';
 export { PACKET_HEAD_BYTES, packetHead, writePacket, writePacketRange, writeReply } from './packet-writer.js';
 export { phpFloatText } from './php-float.js';
 export { phpJson } from './php-json.js';
+export { serialize, serializeInto } from './php-serialize.js';
+export type { UnserializeOptions } from './php-unserialize.js';
+export { unserialize } from './php-unserialize.js';
+export type { PhpKey, PhpValue } from './php-values.js';
+export { PhpArray, PhpFloat } from './php-values.js';
 export type { ExtraFields, RegisterFault, RegisterMessage } from './register-lines.js';
 export {
   broadcastAddressesLine,
@@ -48,3 +53,6 @@ export {
   pingLine,
   workerConnectLine,
 } from './register-lines.js';
+export { mergeSession } from './session-merge.js';
+export type { WebsocketConnectInput } from './websocket-connect.js';
+export { websocketConnectBody } from './websocket-connect.js';
