@@ -1,6 +1,4 @@
-export type { ClientAddress } from './client-id.js';
 export { decodeClientId, encodeClientId, isClientId } from './client-id.js';
-export type { CommandName, EventCommand, LongCommand, QueryCommand } from './commands.js';
 export {
   Command,
   commandName,
@@ -12,10 +10,8 @@ export {
   LONG_COMMANDS,
   QUERY_COMMANDS,
 } from './commands.js';
-export type { ConnectBody } from './connect-body.js';
 export { gatewayClientConnectBody, parseConnectBody, workerConnectBody } from './connect-body.js';
 export { LinkProtocolError, PhpSerializeError } from './errors.js';
-export type { Name, SelectCondition, SelectExt, SendToAllExt, SendToGroupExt } from './ext-data.js';
 export {
   connectionsExt,
   excludeExt,
@@ -28,7 +24,6 @@ export {
   selectExt,
 } from './ext-data.js';
 export { ipToNumber, numberToIp } from './ip.js';
-export type { PacketReaderLimits, PacketSink, ReplyReaderLimits, ReplySink } from './packet-reader.js';
 export {
   DEFAULT_MAX_PACKET_SIZE,
   DEFAULT_MAX_REPLY_SIZE,
@@ -36,11 +31,12 @@ export {
   PacketView,
   ReplyReader,
 } from './packet-reader.js';
-export type { PacketHead } from './packet-writer.js';
 export { PACKET_HEAD_BYTES, packetHead, writePacket, writePacketRange, writeReply } from './packet-writer.js';
 export { phpFloatText } from './php-float.js';
 export { phpJson } from './php-json.js';
-export type { ExtraFields, RegisterFault, RegisterMessage } from './register-lines.js';
+export { serialize, serializeInto } from './php-serialize.js';
+export { unserialize } from './php-unserialize.js';
+export { PhpArray, PhpFloat } from './php-values.js';
 export {
   broadcastAddressesLine,
   gatewayConnectLine,
@@ -48,3 +44,18 @@ export {
   pingLine,
   workerConnectLine,
 } from './register-lines.js';
+export { mergeSession } from './session-merge.js';
+export { websocketConnectBody } from './websocket-connect.js';
+
+// Types.
+
+export type { ClientAddress } from './client-id.js';
+export type { CommandName, EventCommand, LongCommand, QueryCommand } from './commands.js';
+export type { ConnectBody } from './connect-body.js';
+export type { Name, SelectCondition, SelectExt, SendToAllExt, SendToGroupExt } from './ext-data.js';
+export type { PacketReaderLimits, PacketSink, ReplyReaderLimits, ReplySink } from './packet-reader.js';
+export type { PacketHead } from './packet-writer.js';
+export type { UnserializeOptions } from './php-unserialize.js';
+export type { PhpKey, PhpValue } from './php-values.js';
+export type { ExtraFields, RegisterFault, RegisterMessage } from './register-lines.js';
+export type { WebsocketConnectInput } from './websocket-connect.js';
