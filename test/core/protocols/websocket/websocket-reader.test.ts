@@ -302,6 +302,15 @@ describe('WebSocket text is UTF-8', () => {
     expect(sink.error?.code).toBe('GW_WEBSOCKET_UTF8');
   });
 
+  test('an ASCII fragment does not stand inside a character', () => {
+    const bytes = Buffer.concat([
+      clientFrame(TEXT, Buffer.of(0xc3), OPEN),
+      clientFrame(CONTINUATION, 'A', OPEN),
+      clientFrame(CONTINUATION, Buffer.of(0xa9)),
+    ]);
+    expect(failure(bytes)).toEqual([[], 'GW_WEBSOCKET_UTF8', 1007]);
+  });
+
   test('an open fragment that is wrong fails before the message ends', () => {
     expect(failure(clientFrame(TEXT, Buffer.of(0xff), OPEN))).toEqual([[], 'GW_WEBSOCKET_UTF8', 1007]);
   });
