@@ -8,8 +8,10 @@ export type {
   Reader,
   ReaderSink,
 } from './codec.js';
+export { codecByName } from './codec-by-name.js';
 export { customCodec } from './custom.js';
 export { ProtocolError } from './errors.js';
 export { frameCodec } from './frame.js';
 export { tcpCodec } from './tcp.js';
 export { textCodec } from './text.js';
+export { CLOSE_CODE, websocketCodec } from './websocket/mod.js';
