@@ -1,5 +1,8 @@
 const PAUSE_MS = 10;
 
+/** Long, because processes start slowly where many tests share few processors; nothing waits for it that goes well. */
+export const DEADLINE_MS = 20_000;
+
 /**
  * Waits until the condition holds and returns what it returned; asks again every few milliseconds.
  *
@@ -8,7 +11,7 @@ const PAUSE_MS = 10;
 export async function eventually<T>(
   what: string,
   condition: () => T | Promise<T>,
-  withinMs = 10_000,
+  withinMs = DEADLINE_MS,
 ): Promise<NonNullable<T>> {
   const deadline = performance.now() + withinMs;
   for (;;) {

@@ -1,6 +1,5 @@
-import { createServer } from 'node:net';
-
 import type { AddressInfo, Server } from 'node:net';
+import { createServer } from 'node:net';
 
 /** A port that was free a moment ago; for programs that must be told their port before they start. */
 export async function freePort(host = '127.0.0.1'): Promise<number> {

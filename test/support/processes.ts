@@ -1,10 +1,8 @@
+import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import process from 'node:process';
-
-import { eventually } from './eventually.js';
-
-import type { ChildProcess } from 'node:child_process';
+import { DEADLINE_MS, eventually } from './eventually.js';
 
 export interface ScriptOptions {
   readonly args?: readonly string[];
@@ -37,7 +35,10 @@ export async function endScripts(): Promise<void> {
 /** A program that a test started, and what became of it. */
 export class Script {
   readonly pid: number;
+  /** Its own end; what it started may still run. */
   readonly exited: Promise<ScriptExit>;
+  /** The end of all that could still write to its output. */
+  readonly closed: Promise<ScriptExit>;
   /** What it and its children wrote to standard output and standard error. */
   output = '';
   readonly #process: ChildProcess;
@@ -55,6 +56,9 @@ export class Script {
     this.exited = new Promise((resolve) => {
       this.#process.once('exit', (code, signal) => resolve({ code, signal }));
     });
+    this.closed = new Promise((resolve) => {
+      this.#process.once('close', (code, signal) => resolve({ code, signal }));
+    });
   }
 
   /** Waits for the text in the output; returns the match. */
@@ -71,15 +75,15 @@ export class Script {
     return [...this.output.matchAll(pattern)].length;
   }
 
-  /** Waits for its end; fails when that does not come in time. */
-  async exit(withinMs = 10_000): Promise<ScriptExit> {
+  /** Waits for the end of it and of what it started, with all output read; fails when that does not come in time. */
+  async exit(withinMs = DEADLINE_MS): Promise<ScriptExit> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       const fail = () => reject(new Error(`still runs after ${withinMs} ms; the output is:\n${this.output}`));
       timer = setTimeout(fail, withinMs);
     });
     try {
-      return await Promise.race([this.exited, late]);
+      return await Promise.race([this.closed, late]);
     } finally {
       clearTimeout(timer);
     }

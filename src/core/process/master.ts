@@ -218,8 +218,11 @@ export class Master implements Engine {
       if (place.child === undefined) place.state = 'ended';
     }
     for (const { phase, until } of stopPlan(this.#workers, this.#stopTimeout)) {
-      const places = this.#places.filter((place) => place.worker.stopPhase === phase);
-      for (const place of places) place.child?.send(STOP, ignore);
+      // With those that an earlier phase has left over: they have until the end.
+      const places = this.#places.filter((place) => place.worker.stopPhase <= phase);
+      for (const place of places) {
+        if (place.worker.stopPhase === phase) tellToStop(place);
+      }
       await this.#until(() => places.every(hasEnded), begun + until - performance.now());
     }
     const left = this.#places.filter((place) => !hasEnded(place));
@@ -291,6 +294,12 @@ function startFailure(place: Place, who: string, ending: Ending): StartError {
 function describe({ worker, id, child }: Place): string {
   const pid = child?.process.pid;
   return pid === undefined ? `${worker.name}:${id}` : `${worker.name}:${id} (pid ${pid})`;
+}
+
+function tellToStop({ child, state }: Place): void {
+  if (state === 'ready') child?.send(STOP, ignore);
+  // One that still loads its modules could not read a message in time; the signal ends it, or finds its handler.
+  else child?.process.kill('SIGTERM');
 }
 
 function hasEnded(place: Place): boolean {

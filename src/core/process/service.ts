@@ -164,7 +164,10 @@ function own(engine: Engine, options: ServiceOptions, log: Logger): () => void {
     process.exit(EXIT_UNCAUGHT);
   };
   process.on('uncaughtException', onUncaught);
+  // A service that has nothing open at the moment is not over; the master of many has its processes to wait for.
+  const alive = setInterval(ignore, 2 ** 30);
   return () => {
+    clearInterval(alive);
     releaseSignals();
     process.off('uncaughtException', onUncaught);
   };
