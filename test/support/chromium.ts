@@ -21,7 +21,7 @@ const ARGS = [
  */
 export function chromiumMissing(): string | undefined {
   if (existsSync(EXECUTABLE)) return undefined;
-  const reason = `needs ${EXECUTABLE}, which is not installed (apt-get install chromium)`;
+  const reason = `this needs ${EXECUTABLE}, which is not installed (apt-get install chromium)`;
   const required = (process.env.GATEWAYWORKER_REQUIRE ?? '').split(/[\s,]+/);
   if (required.includes('chromium')) throw new Error(`${reason}, and GATEWAYWORKER_REQUIRE asks for it`);
   return reason;
