@@ -63,7 +63,9 @@ export async function startCluster(options: TestClusterOptions): Promise<TestClu
       return new Gateway(address, { name: `TestGateway${index}`, startPort: 0, ...shared, ...options.gatewayOptions });
     });
     await start(gateways);
-    await eventually('all links of the cluster', () => gateways.every((gateway) => gateway.workerCount === workerCount));
+    await eventually('all links of the cluster', () =>
+      gateways.every((gateway) => gateway.workerCount === workerCount),
+    );
     const api = workers[0]?.gateway as GatewayApi;
     return { register, registerAddress, gateways, workers, api, stop, [Symbol.asyncDispose]: stop };
   } catch (error) {

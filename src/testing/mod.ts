@@ -1,4 +1,3 @@
+export type { TestCluster, TestClusterOptions } from './cluster.js';
 export { startCluster } from './cluster.js';
 export { eventually, TestTimeoutError } from './eventually.js';
-
-export type { TestCluster, TestClusterOptions } from './cluster.js';

@@ -1,8 +1,11 @@
 export { Arena } from './arena.js';
 export { ByteQueue } from './byte-queue.js';
+export type { ErrorFields } from './errors.js';
 export { GatewayWorkerError, messageOf, stackOf } from './errors.js';
 export { LogThrottle } from './log-throttle.js';
+export type { LogFields, Logger, LogLevel } from './logger.js';
 export { lineLogger, processLogger, setProcessLogger, silentLogger } from './logger.js';
+export type { Check, Checks } from './options.js';
 export {
   callback,
   flag,
@@ -18,7 +21,3 @@ export {
   text,
 } from './options.js';
 export { sameSecret } from './secret.js';
-
-export type { ErrorFields } from './errors.js';
-export type { LogFields, Logger, LogLevel } from './logger.js';
-export type { Check, Checks } from './options.js';

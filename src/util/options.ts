@@ -24,7 +24,9 @@ export function readOptions<T extends object>(
   given: unknown,
 ): Readonly<T> {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    throw new OptionsError('GW_OPTION_INVALID', `${owner}: expected an options object, got ${describe(given)}`, { owner });
+    throw new OptionsError('GW_OPTION_INVALID', `${owner}: expected an options object, got ${describe(given)}`, {
+      owner,
+    });
   }
   const options: Record<string, unknown> = { ...defaults };
   for (const [name, value] of Object.entries(given)) {
@@ -32,11 +34,15 @@ export function readOptions<T extends object>(
     if (value === undefined) continue;
     const expected = checks[name as keyof T](value);
     if (expected !== undefined) {
-      throw new OptionsError('GW_OPTION_INVALID', `${owner}: option '${name}' must be ${expected}, got ${describe(value)}`, {
-        owner,
-        option: name,
-        expected,
-      });
+      throw new OptionsError(
+        'GW_OPTION_INVALID',
+        `${owner}: option '${name}' must be ${expected}, got ${describe(value)}`,
+        {
+          owner,
+          option: name,
+          expected,
+        },
+      );
     }
     options[name] = value;
   }

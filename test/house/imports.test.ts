@@ -15,7 +15,15 @@ const DIRECTIONS: Readonly<Record<string, readonly string[]>> = {
   'core/process': ['util', 'core/protocols', 'core/timers', 'core/net'],
   'cluster/protocol': ['util'],
   'cluster/link': ['util', 'core/protocols', 'core/timers', 'core/net', 'core/process', 'cluster/protocol'],
-  'cluster/api': ['util', 'core/protocols', 'core/timers', 'core/net', 'core/process', 'cluster/protocol', 'cluster/link'],
+  'cluster/api': [
+    'util',
+    'core/protocols',
+    'core/timers',
+    'core/net',
+    'core/process',
+    'cluster/protocol',
+    'cluster/link',
+  ],
   'cluster/register': [
     'util',
     'core/protocols',
@@ -144,9 +152,7 @@ describe('the check itself', () => {
 function importsOf(file: string): Import[] {
   return parseImports(readFileSync(join(SRC, file), 'utf8')).map(([specifier, typeOnly]) => {
     const isRelative = specifier.startsWith('.');
-    const to = isRelative
-      ? relative(SRC, resolve(SRC, dirname(file), specifier)).replace(/\.js$/, '.ts')
-      : specifier;
+    const to = isRelative ? relative(SRC, resolve(SRC, dirname(file), specifier)).replace(/\.js$/, '.ts') : specifier;
     return { from: file, to, typeOnly, relative: isRelative };
   });
 }
@@ -159,10 +165,7 @@ function parseImports(source: string): [string, boolean][] {
     .replace(/`(?:\\.|[^`\\])*`|"[^"\n]*"/g, '""');
   const pattern =
     /^(?:import|export)\s+(type\s)?(?:[\w*{][^'";]*?\sfrom\s+)?'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm;
-  return [...code.matchAll(pattern)].map((match) => [
-    match[2] ?? match[3] ?? match[4] ?? '',
-    match[1] !== undefined,
-  ]);
+  return [...code.matchAll(pattern)].map((match) => [match[2] ?? match[3] ?? match[4] ?? '', match[1] !== undefined]);
 }
 
 /** The folder of the table that a file of src belongs to; '' for a front door. */

@@ -12,8 +12,8 @@ import {
   groupExt,
   nameListExt,
   type PacketHead,
-  packetHead,
   PHP_MAX_PACKET_SIZE,
+  packetHead,
   serialize,
   unserialize,
 } from '../protocol/mod.js';
@@ -290,7 +290,9 @@ export class GatewayApi {
     const silent: string[] = [];
     let cause: unknown;
     for (const gateway of this.#directory.gateways) {
-      const answered = gateway.ask(packetHead({ cmd }), ext, '').then((answer) => collect(gateway, unserialize(answer)));
+      const answered = gateway
+        .ask(packetHead({ cmd }), ext, '')
+        .then((answer) => collect(gateway, unserialize(answer)));
       asked.push(
         answered.catch((thrown) => {
           silent.push(gateway.address);
@@ -355,10 +357,14 @@ function nameOf(what: 'uid' | 'group', name: Uid): string {
   const isName = typeof name === 'string' || typeof name === 'bigint' || Number.isSafeInteger(name);
   const text = String(name);
   if (!isName || text === '' || text === '0') {
-    throw new ApiError('GW_API_NAME', `a ${what} must be a text or an integer, not empty and not 0; got '${text.slice(0, 40)}'`, {
-      what,
-      name: text.slice(0, 40),
-    });
+    throw new ApiError(
+      'GW_API_NAME',
+      `a ${what} must be a text or an integer, not empty and not 0; got '${text.slice(0, 40)}'`,
+      {
+        what,
+        name: text.slice(0, 40),
+      },
+    );
   }
   return text;
 }

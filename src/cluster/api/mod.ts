@@ -1,5 +1,4 @@
 export { apiStarted, apiStopped, enterApi, gateway, leaveApi } from './current.js';
 export { ApiError, QueryError } from './errors.js';
-export { GatewayApi, sessionOf } from './gateway-api.js';
-
 export type { Group, Message, MessageOptions, SendToAllOptions, SendToGroupOptions, Uid } from './gateway-api.js';
+export { GatewayApi, sessionOf } from './gateway-api.js';

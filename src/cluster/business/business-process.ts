@@ -94,7 +94,15 @@ export class BusinessProcess implements WorkerLinkEvents {
   }
 
   /** Calls the handler of one event; what a synchronous one leaves to do is done before this returns. */
-  #handle(known: Known, gateway: GatewayPeer, cmd: number, flag: number, buffer: Buffer, start: number, end: number): void {
+  #handle(
+    known: Known,
+    gateway: GatewayPeer,
+    cmd: number,
+    flag: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
     const outer = enterApi(this.#api);
     try {
       const result = this.#callUser(known.client, cmd, flag, buffer, start, end);

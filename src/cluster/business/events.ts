@@ -59,7 +59,9 @@ export async function loadEvents(source: EventsSource, warn: (message: string) =
   const found = EVENT_NAMES.filter((name) => given?.[name] !== undefined);
   const wrong = found.find((name) => typeof given[name] !== 'function');
   if (wrong !== undefined) {
-    throw new EventsError('GW_EVENTS_INVALID', `the events module exports '${wrong}', which is not a function`, { name: wrong });
+    throw new EventsError('GW_EVENTS_INVALID', `the events module exports '${wrong}', which is not a function`, {
+      name: wrong,
+    });
   }
   if (found.length === 0) {
     throw new EventsError('GW_EVENTS_INVALID', `the events module exports none of ${EVENT_NAMES.join(', ')}`);

@@ -22,8 +22,8 @@ import {
   FLAG_SCALAR,
   ipToNumber,
   PACKET_HEAD_BYTES,
-  PHP_MAX_PACKET_SIZE,
   type PacketView,
+  PHP_MAX_PACKET_SIZE,
   packetHead,
   serialize,
   websocketConnectBody,
@@ -119,7 +119,10 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#listener.close();
     if (this.#heartbeatTimer !== null) clearInterval(this.#heartbeatTimer);
     if (this.#waitingTimer !== null) clearInterval(this.#waitingTimer);
-    await closeAll([...this.clients.all].map((client) => client.connection), CLOSE_GOING_AWAY);
+    await closeAll(
+      [...this.clients.all].map((client) => client.connection),
+      CLOSE_GOING_AWAY,
+    );
     await this.#link.close();
   }
 
@@ -228,7 +231,14 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   }
 
   /** Hands one event to the client's worker, or has it wait for one. */
-  #event(client: GatewayClientEntry, command: EventCommand, body: Buffer, start: number, end: number, flag: number): void {
+  #event(
+    client: GatewayClientEntry,
+    command: EventCommand,
+    body: Buffer,
+    start: number,
+    end: number,
+    flag: number,
+  ): void {
     const key = this.#router.route(client);
     const worker = key === null ? undefined : this.#workers.get(key);
     if (worker === undefined) {
@@ -251,7 +261,10 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     head.flag = extended ? flag : flag & ~FLAG_BINARY;
     if (!worker.sendEvent(head, client.session, body, start, end)) {
       this.droppedEvents++;
-      this.warn('an event was dropped: the queue of its worker is full', { worker: worker.key, ...this.#facts(client) });
+      this.warn('an event was dropped: the queue of its worker is full', {
+        worker: worker.key,
+        ...this.#facts(client),
+      });
     }
     if (command === Command.ON_MESSAGE && worker.full) this.#pauseFor(worker, client);
   }

@@ -39,10 +39,14 @@ export class Gateway extends BaseWorker {
     this.count = this.#options.count;
     const { startPort, count, protocol } = this.#options;
     if (startPort + count - 1 > 65_535) {
-      throw new OptionsError('GW_OPTION_INVALID', `Gateway: startPort ${startPort} leaves no room for ${count} processes`, {
-        startPort,
-        count,
-      });
+      throw new OptionsError(
+        'GW_OPTION_INVALID',
+        `Gateway: startPort ${startPort} leaves no room for ${count} processes`,
+        {
+          startPort,
+          count,
+        },
+      );
     }
     if (protocol !== null && this.#address.scheme !== 'tcp') {
       throw new OptionsError('GW_OPTION_INVALID', `Gateway: a protocol of your own goes with tcp://, not ${address}`, {
@@ -72,7 +76,12 @@ export class Gateway extends BaseWorker {
     const innerHost = this.#innerHost();
     for (let id = 0; id < this.count; id++) {
       const innerPort = this.#innerPort(id);
-      planned.push({ address: `tcp://${hostPort(innerHost, innerPort)}`, host: innerHost, port: innerPort, inner: true });
+      planned.push({
+        address: `tcp://${hostPort(innerHost, innerPort)}`,
+        host: innerHost,
+        port: innerPort,
+        inner: true,
+      });
     }
     return planned;
   }

@@ -1,7 +1,17 @@
 import { CONNECTION_LIMITS, type ConnectionLimits } from '../../core/net/mod.js';
 import { LIMIT_CHECKS } from '../../core/process/mod.js';
 import type { Protocol } from '../../core/protocols/mod.js';
-import { type Check, type Checks, integer, nonEmptyText, object, oneOf, orNull, seconds, text } from '../../util/mod.js';
+import {
+  type Check,
+  type Checks,
+  integer,
+  nonEmptyText,
+  object,
+  oneOf,
+  orNull,
+  seconds,
+  text,
+} from '../../util/mod.js';
 import { registerAddressCheck } from '../link/mod.js';
 import { ipToNumber } from '../protocol/mod.js';
 import type { BalanceMode } from './router.js';

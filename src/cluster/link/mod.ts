@@ -1,9 +1,3 @@
-export { OUR_EXTENSIONS } from './contracts.js';
-export { LinkError } from './errors.js';
-export { GatewayMesh } from './mesh/gateway-mesh.js';
-export { WorkerMesh } from './mesh/worker-mesh.js';
-export { checkRegisterAddresses, registerAddressCheck } from './register-address.js';
-
 export type {
   CommandSource,
   Extension,
@@ -16,5 +10,10 @@ export type {
   WorkerLinkEvents,
   WorkerPeer,
 } from './contracts.js';
+export { OUR_EXTENSIONS } from './contracts.js';
+export { LinkError } from './errors.js';
 export type { GatewayMeshOptions } from './mesh/gateway-mesh.js';
+export { GatewayMesh } from './mesh/gateway-mesh.js';
 export type { WorkerMeshOptions } from './mesh/worker-mesh.js';
+export { WorkerMesh } from './mesh/worker-mesh.js';
+export { checkRegisterAddresses, registerAddressCheck } from './register-address.js';

@@ -34,6 +34,8 @@ export const Command = {
   GET_SESSION_BY_CLIENT_ID: 203,
   SET_SESSION: 204,
   ON_WEBSOCKET_CONNECT: 205,
+  /** Ours alone: a gateway's answer to a worker that announced extensions; see docs/protocols/link.md. */
+  EXTENSIONS: 220,
 } as const;
 
 export type CommandName = keyof typeof Command;
@@ -86,6 +88,9 @@ export type LongCommand = (typeof LONG_COMMANDS)[number];
 export const FLAG_SCALAR = 1;
 /** On send commands: the gateway writes the body to the client as it is, without its protocol's framing. */
 export const FLAG_RAW = 2;
+
+/** Ours alone, between peers that agreed on `binary`: the body is binary rather than text. */
+export const FLAG_BINARY = 4;
 
 const queries: ReadonlySet<number> = new Set(QUERY_COMMANDS);
 const events: ReadonlySet<number> = new Set(EVENT_COMMANDS);

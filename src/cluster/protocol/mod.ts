@@ -3,6 +3,7 @@ export {
   Command,
   commandName,
   EVENT_COMMANDS,
+  FLAG_BINARY,
   FLAG_RAW,
   FLAG_SCALAR,
   isEvent,
@@ -25,10 +26,11 @@ export {
 } from './ext-data.js';
 export { ipToNumber, numberToIp } from './ip.js';
 export {
-  DEFAULT_MAX_PACKET_SIZE,
   DEFAULT_MAX_REPLY_SIZE,
+  MAX_PACKET_SIZE,
   PacketReader,
   PacketView,
+  PHP_MAX_PACKET_SIZE,
   ReplyReader,
 } from './packet-reader.js';
 export { PACKET_HEAD_BYTES, packetHead, writePacket, writePacketRange, writeReply } from './packet-writer.js';

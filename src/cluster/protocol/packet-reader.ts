@@ -3,8 +3,10 @@ import { ByteQueue } from '../../util/mod.js';
 import { LinkProtocolError } from './errors.js';
 import { PACKET_HEAD_BYTES, type PacketHead } from './packet-writer.js';
 
-/** As in the original: what workerman accepts on any connection. */
-export const DEFAULT_MAX_PACKET_SIZE = 10_485_760;
+/** What workerman accepts on any connection: a larger packet makes a peer of the original drop its link. */
+export const PHP_MAX_PACKET_SIZE = 10_485_760;
+/** What our own peers accept: a client's largest message with its session and header fits. */
+export const MAX_PACKET_SIZE = 33_554_432;
 /** The original sets no limit to answers, and the sessions of all clients of a gateway may well pass 10 MiB. */
 export const DEFAULT_MAX_REPLY_SIZE = 104_857_600;
 
@@ -196,7 +198,7 @@ export class PacketReader extends LengthReader<PacketSink> {
 
   constructor(limits: PacketReaderLimits = {}) {
     super();
-    this.#maxPacketSize = limits.maxPacketSize ?? DEFAULT_MAX_PACKET_SIZE;
+    this.#maxPacketSize = limits.maxPacketSize ?? PHP_MAX_PACKET_SIZE;
   }
 
   protected measure(buffer: Buffer, start: number, end: number): number | LinkProtocolError {

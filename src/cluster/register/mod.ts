@@ -1,3 +1,2 @@
-export { Register } from './register.js';
-
 export type { RegisterOptions } from './register.js';
+export { Register } from './register.js';

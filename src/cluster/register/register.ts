@@ -121,13 +121,12 @@ export class Register extends BaseWorker implements ConnectionOwner {
       case 'ping':
         return;
       case 'gateway_connect':
-        if (!sameSecret(this.#options.secretKey, message.secretKey)) return this.#refuse(connection, 'wrong secretKey', null);
+        if (!this.#admits(connection, message.secretKey)) return;
         this.#tell(this.#book.gatewayJoined(connection, message.address));
         this.#logger.info('a gateway joined', { gateway: message.address });
         return;
       case 'worker_connect':
-        if (!sameSecret(this.#options.secretKey, message.secretKey)) return this.#refuse(connection, 'wrong secretKey', null);
-        this.#tell(this.#book.workerJoined(connection));
+        if (this.#admits(connection, message.secretKey)) this.#tell(this.#book.workerJoined(connection));
         return;
       default:
         this.#refuse(connection, 'unknown_event', null);
@@ -169,6 +168,12 @@ export class Register extends BaseWorker implements ConnectionOwner {
     this.#refuse(connection, `nothing was said within ${FIRST_LINE_SECONDS} s`, null);
   }
 
+  #admits(connection: TcpConnection, secretKey: string | null): boolean {
+    const admitted = sameSecret(this.#options.secretKey, secretKey);
+    if (!admitted) this.#refuse(connection, 'wrong secretKey', null);
+    return admitted;
+  }
+
   #tell(connections: Iterable<TcpConnection>): void {
     const line = broadcastAddressesLine(this.#book.addresses);
     for (const connection of connections) connection.send(line, RAW);
@@ -203,4 +208,5 @@ class FirstLine implements Expiring {
   }
 }
 
-const EXPLANATION = 'This is the Register of a GatewayWorker cluster: it speaks newline-terminated JSON and serves no clients.';
+const EXPLANATION =
+  'This is the Register of a GatewayWorker cluster: it speaks newline-terminated JSON and serves no clients.';

@@ -53,9 +53,13 @@ export function parseHostPort(text: string): { readonly host: string; readonly p
   const match = /^(\[[0-9A-Fa-f:.%]+\]|[^:/[\]]+):(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);
   if (match === null || port < 1 || port > 65_535) {
-    throw new AddressError('GW_ADDRESS_INVALID', `'${text}' is not an address; expected host:port, such as 127.0.0.1:1236`, {
-      address: text,
-    });
+    throw new AddressError(
+      'GW_ADDRESS_INVALID',
+      `'${text}' is not an address; expected host:port, such as 127.0.0.1:1236`,
+      {
+        address: text,
+      },
+    );
   }
   return { host: (match[1] ?? '').replace(/^\[|\]$/g, ''), port };
 }

@@ -36,7 +36,12 @@ export class Listener {
     await new Promise<void>((resolve, reject) => {
       const refuse = (cause: Error) =>
         reject(
-          new ListenError('GW_LISTEN_FAILED', `cannot listen on ${text}: ${messageOf(cause)}`, { address: text }, cause),
+          new ListenError(
+            'GW_LISTEN_FAILED',
+            `cannot listen on ${text}: ${messageOf(cause)}`,
+            { address: text },
+            cause,
+          ),
         );
       this.#server.once('error', refuse);
       this.#server.listen({ host, port, backlog: BACKLOG, exclusive }, () => {

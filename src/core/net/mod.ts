@@ -1,6 +1,8 @@
+export type { NetAddress } from './address.js';
 export { AddressError, hostPort, parseAddress, parseHostPort } from './address.js';
 export { ConnectionError, ListenError } from './errors.js';
 export { Listener } from './listener.js';
+export type { ConnectionLimits, ConnectionOwner, ConnectionStatus, SendOptions } from './tcp-connection.js';
 export {
   CONNECTION_LIMITS,
   ConnectionCounters,
@@ -10,6 +12,3 @@ export {
   TcpConnection,
 } from './tcp-connection.js';
 export { SharedFrame, turnWriter } from './turn-writer.js';
-
-export type { NetAddress } from './address.js';
-export type { ConnectionLimits, ConnectionOwner, ConnectionStatus, SendOptions } from './tcp-connection.js';

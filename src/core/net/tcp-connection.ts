@@ -539,7 +539,14 @@ export function connectTcp(
   owner: ConnectionOwner,
   limits: ConnectionLimits,
 ): TcpConnection {
-  const socket = connectSocket({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS, allowHalfOpen: true });
+  const socket = connectSocket({
+    host,
+    port,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_MS,
+    allowHalfOpen: true,
+  });
   return new TcpConnection(socket, codec, owner, limits, true);
 }
 

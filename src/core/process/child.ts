@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import process from 'node:process';
 import type { Logger } from '../../util/mod.js';
-import { stackOf } from '../../util/mod.js';
+import { setProcessLogger, stackOf } from '../../util/mod.js';
 import type { BaseWorker } from './base-worker.js';
 import { StartError } from './errors.js';
 import { failed, fromMaster, READY, SLOT_VARIABLE } from './messages.js';
@@ -68,6 +68,7 @@ class Child {
     this.#slot = slot;
     this.#stopTimeout = options.stopTimeout;
     this.#logger = options.loggerFor(`${slot.name}:${slot.id}`);
+    setProcessLogger(this.#logger);
   }
 
   listen(): void {

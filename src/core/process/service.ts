@@ -1,6 +1,16 @@
 import process from 'node:process';
 import type { Check, Checks, Logger, LogLevel } from '../../util/mod.js';
-import { callback, flag, lineLogger, oneOf, orNull, readOptions, seconds, stackOf } from '../../util/mod.js';
+import {
+  callback,
+  flag,
+  lineLogger,
+  oneOf,
+  orNull,
+  readOptions,
+  seconds,
+  setProcessLogger,
+  stackOf,
+} from '../../util/mod.js';
 import { BaseWorker } from './base-worker.js';
 import { assignedSlot, EXIT_UNCAUGHT, startChild } from './child.js';
 import type { Engine, ProcessState } from './engine.js';
@@ -90,6 +100,7 @@ export async function startService(given: Partial<ServiceOptions> = {}): Promise
   }
   if (options.processes === 'single') {
     const log = loggerFor('service');
+    setProcessLogger(log);
     return launch(new Single(workers, { logger: log, loggerFor, stopTimeout }), workers, options, log);
   }
   if (running !== undefined) {

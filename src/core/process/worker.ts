@@ -1,8 +1,8 @@
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import {
-  callback,
   type Checks,
+  callback,
   type GatewayWorkerError,
   integer,
   type Logger,

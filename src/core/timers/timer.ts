@@ -27,7 +27,9 @@ export const Timer = {
     persistent = true,
   ): number {
     if (!(seconds >= 0 && seconds * 1000 <= MAX_DELAY_MS)) {
-      throw new OptionsError('GW_OPTION_INVALID', `Timer.add: seconds must be from 0 to 2147483, got ${seconds}`, { seconds });
+      throw new OptionsError('GW_OPTION_INVALID', `Timer.add: seconds must be from 0 to 2147483, got ${seconds}`, {
+        seconds,
+      });
     }
     if (typeof callback !== 'function') {
       throw new OptionsError('GW_OPTION_INVALID', `Timer.add: callback must be a function, got ${typeof callback}`);

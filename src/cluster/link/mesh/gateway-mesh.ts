@@ -163,9 +163,15 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
 
   #workerConnects(peer: InnerPeer, packet: PacketView): void {
     const body = parseConnectBody(packet.bodyText());
-    if (body === undefined) return this.#refuse(peer, 'WORKER_CONNECT with a body that is not JSON');
+    if (body === undefined) {
+      this.#refuse(peer, 'WORKER_CONNECT with a body that is not JSON');
+      return;
+    }
     // The original compares the key here even when none is configured.
-    if (!sameSecret(this.#options.secretKey, body.secretKey)) return this.#refuse(peer, 'the secret key is not ours');
+    if (!sameSecret(this.#options.secretKey, body.secretKey)) {
+      this.#refuse(peer, 'the secret key is not ours');
+      return;
+    }
     peer.authorized = true;
     const key = `${peer.remoteIp}:${body.workerKey}`;
     if (peer.worker !== null) {
@@ -175,11 +181,18 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
     }
     const old = this.#workers.get(key);
     if (old !== undefined) {
-      this.#options.logger.warn('a worker joined under a key that is in use; the older link is closed', { worker: key });
+      this.#options.logger.warn('a worker joined under a key that is in use; the older link is closed', {
+        worker: key,
+      });
       this.#workerLeft(old);
       old.connection.close();
     }
-    const worker = new MeshWorkerPeer(key, peer.connection, this.#options.sendToWorkerBufferSize, knownExtensions(body.fields));
+    const worker = new MeshWorkerPeer(
+      key,
+      peer.connection,
+      this.#options.sendToWorkerBufferSize,
+      knownExtensions(body.fields),
+    );
     peer.worker = worker;
     this.#workers.set(key, worker);
     this.#confirmExtensions(worker);

@@ -1,5 +1,11 @@
 import type { Buffer } from 'node:buffer';
-import { type Codec, type CodecLimits, ProtocolError, type Reader, type ReaderSink } from '../../../core/protocols/mod.js';
+import {
+  type Codec,
+  type CodecLimits,
+  ProtocolError,
+  type Reader,
+  type ReaderSink,
+} from '../../../core/protocols/mod.js';
 import { type LinkProtocolError, PacketReader, type PacketSink, type PacketView } from '../../protocol/mod.js';
 
 /**

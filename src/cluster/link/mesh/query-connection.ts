@@ -7,14 +7,20 @@ import {
   type TcpConnection,
   turnWriter,
 } from '../../../core/net/mod.js';
-import { type Codec, type CodecLimits, ProtocolError, type Reader, type ReaderSink } from '../../../core/protocols/mod.js';
+import {
+  type Codec,
+  type CodecLimits,
+  ProtocolError,
+  type Reader,
+  type ReaderSink,
+} from '../../../core/protocols/mod.js';
 import { deadlines, type Expiring } from '../../../core/timers/mod.js';
 import { type GatewayWorkerError, messageOf } from '../../../util/mod.js';
 import {
   Command,
   DEFAULT_MAX_REPLY_SIZE,
-  type LinkProtocolError,
   gatewayClientConnectBody,
+  type LinkProtocolError,
   type PacketHead,
   packetHead,
   ReplyReader,
@@ -76,7 +82,9 @@ export class QueryConnection implements ConnectionOwner, Expiring {
     return new Promise<Buffer>((resolve, reject) => {
       this.#connection ??= this.#open();
       if (!this.#write(this.#connection, head, ext, body)) {
-        reject(new LinkError('GW_LINK_UNREACHABLE', `gateway ${this.#address} takes no more questions`, this.#fields()));
+        reject(
+          new LinkError('GW_LINK_UNREACHABLE', `gateway ${this.#address} takes no more questions`, this.#fields()),
+        );
         return;
       }
       this.#waiting.push({ resolve, reject });
@@ -104,7 +112,11 @@ export class QueryConnection implements ConnectionOwner, Expiring {
     this.#connection = null;
     deadlines.delete(this);
     const reason = this.#timedOut
-      ? new LinkError('GW_LINK_TIMEOUT', `gateway ${this.#address} did not answer within ${this.#timeout} s`, this.#fields())
+      ? new LinkError(
+          'GW_LINK_TIMEOUT',
+          `gateway ${this.#address} did not answer within ${this.#timeout} s`,
+          this.#fields(),
+        )
       : new LinkError(
           'GW_LINK_UNREACHABLE',
           `gateway ${this.#address} can't be asked: ${error === null ? 'it closed the connection' : messageOf(error)}`,

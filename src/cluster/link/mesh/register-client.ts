@@ -1,5 +1,4 @@
 import type { Buffer } from 'node:buffer';
-import type { GatewayWorkerError, Logger } from '../../../util/mod.js';
 import {
   CONNECTION_LIMITS,
   ConnectionCounters,
@@ -10,6 +9,7 @@ import {
   type TcpConnection,
 } from '../../../core/net/mod.js';
 import { textCodec } from '../../../core/protocols/mod.js';
+import type { GatewayWorkerError, Logger } from '../../../util/mod.js';
 import { parseRegisterLine, pingLine } from '../../protocol/mod.js';
 import { Redial } from './redial.js';
 
