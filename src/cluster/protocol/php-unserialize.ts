@@ -25,6 +25,8 @@ const NO_OPTIONS: UnserializeOptions = {};
 const EMPTY = Buffer.alloc(0);
 /** The shortest entry of an array is `i:0;N;`. A count that the bytes left can't hold is refused before it is believed. */
 const ENTRY_BYTES = 6;
+/** Up to this length a loop beats the call into native code, and V8 still makes one flat string of it. */
+const LOOP_BYTES = 12;
 /** Digits that can't pass what a number holds exactly. */
 const SAFE_DIGITS = 15;
 
@@ -376,6 +378,16 @@ function longInteger(bytes: Buffer, from: number, to: number, negative: boolean)
 }
 
 function textOrBytes(bytes: Buffer, start: number, end: number): string | Buffer {
+  if (end - start <= LOOP_BYTES) {
+    let text = '';
+    let at = start;
+    for (; at < end; at++) {
+      const code = bytes[at]!;
+      if (code > 0x7f) break;
+      text += String.fromCharCode(code);
+    }
+    if (at === end) return text;
+  }
   const text = bytes.toString('utf8', start, end);
   // Where the replacement character turns up, either it was sent or the bytes are no UTF-8.
   if (!text.includes('\ufffd')) return text;
