@@ -1,5 +1,5 @@
 import process from 'node:process';
-import type { Service } from '../../core/process/mod.js';
+import type { BaseWorker, Service } from '../../core/process/mod.js';
 import { startService } from '../../core/process/mod.js';
 import { bannerText } from '../banner.js';
 import { packageVersion } from '../version.js';
@@ -22,8 +22,15 @@ function banner(service: Service): string {
     mode: service.mode,
     rows: service.workers.map((worker) => ({
       worker: worker.name,
-      listens: worker.plannedListens().map((listen) => listen.address),
+      listens: clientAddresses(worker),
       processes: service.mode === 'single' ? 1 : worker.count,
     })),
   });
+}
+
+/** Where clients connect; a worker without such an address shows where the cluster does. */
+function clientAddresses(worker: BaseWorker): string[] {
+  const listens = worker.plannedListens();
+  const outer = listens.filter((listen) => listen.inner !== true);
+  return (outer.length > 0 ? outer : listens).map((listen) => listen.address);
 }
