@@ -64,6 +64,8 @@ export interface ConnectionOwner {
   onFull(connection: TcpConnection): void;
   /** The send queue, having been more than the kernel would take, is empty. */
   onDrain(connection: TcpConnection): void;
+  /** The peer has hung up its side or said goodbye: nothing more comes and nothing can be sent. `onClose` follows. */
+  onHangup?(connection: TcpConnection): void;
   /** Gone, for whatever reason: exactly once, the last call. `error` is the system's, if it was one. */
   onClose(connection: TcpConnection, error: Error | null): void;
 }
@@ -296,7 +298,8 @@ export class TcpConnection implements TurnFlushed, Expiring {
   resumeRecv(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    if (this.#status === 'established' && this.#reader.held > 0) {
+    // Also when nothing is held: a reader that was told to stop parses nothing more until it is told to go on.
+    if (this.#status === 'established') {
       const outer = sink.enter(this);
       this.#reader.resume(sink);
       sink.leave(outer);
@@ -367,7 +370,9 @@ export class TcpConnection implements TurnFlushed, Expiring {
 
   /** @internal The peer has said goodbye in its protocol, and was answered. */
   ended(): void {
-    if (this.#status === 'established') this.#finish(this.limits.closeTimeout);
+    if (this.#status !== 'established') return;
+    this.#finish(this.limits.closeTimeout);
+    this.owner.onHangup?.(this);
   }
 
   /** @internal The peer broke the protocol or a limit. */
@@ -388,7 +393,9 @@ export class TcpConnection implements TurnFlushed, Expiring {
 
   /** @internal The peer has hung up its side: nothing can be asked any more, what is queued is still written. */
   peerEnded(): void {
-    if (this.#status === 'established' || this.#status === 'connecting') this.#finish(this.limits.closeTimeout);
+    if (this.#status !== 'established' && this.#status !== 'connecting') return;
+    this.#finish(this.limits.closeTimeout);
+    this.owner.onHangup?.(this);
   }
 
   /** @internal */

@@ -97,7 +97,7 @@ export interface HandshakeRequest {
   /** `HTTP/1.1` */
   readonly protocol: string;
   /**
-   * Lower-case name → value (Latin-1); repeated headers joined with `, `, cookies with `; `. In order of appearance, no
+   * Lower-case name → value (Latin-1); repeated headers joined with a comma, cookies with `; `. In order of appearance, no
    * prototype.
    */
   readonly headers: Readonly<Record<string, string>>;

@@ -147,6 +147,12 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
     if (worker !== null) this.#events.workerDrained(worker);
   }
 
+  /** A worker that has hung up takes no further event: the next one goes to another, not into a socket that is closing. */
+  onHangup(connection: TcpConnection): void {
+    const { worker } = connection.context as InnerPeer;
+    if (worker !== null) this.#workerLeft(worker);
+  }
+
   onClose(connection: TcpConnection): void {
     const peer = connection.context as InnerPeer;
     this.#peers.delete(peer);

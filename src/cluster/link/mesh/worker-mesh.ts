@@ -248,11 +248,15 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     this.#reported = '';
   }
 
-  onClose(_connection: TcpConnection, error: Error | null): void {
-    const wasLive = this.live;
-    this.connection = null;
+  onHangup(): void {
+    if (!this.live) return;
     this.live = false;
-    if (wasLive) this.#mesh.events.gatewayLeft(this);
+    this.#mesh.events.gatewayLeft(this);
+  }
+
+  onClose(_connection: TcpConnection, error: Error | null): void {
+    this.onHangup();
+    this.connection = null;
     if (this.#stopped || this.#mesh.forgetUnlisted(this)) return;
     this.#redial.later();
     if (!this.#redial.remarkable) return;

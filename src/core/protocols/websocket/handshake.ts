@@ -134,7 +134,7 @@ function addHeader(headers: Record<string, string>, line: string): boolean {
   // A folded line, or blanks before the colon, give no token: both have been used to smuggle headers.
   if (!TOKEN.test(name) || !FIELD_VALUE.test(value)) return false;
   const before = headers[name];
-  headers[name] = before === undefined ? value : `${before}${name === 'cookie' ? '; ' : ', '}${value}`;
+  headers[name] = before === undefined ? value : `${before}${name === 'cookie' ? '; ' : ','}${value}`;
   return true;
 }
 
