@@ -2,6 +2,8 @@ import type { LogFields } from './logger.js';
 
 const WINDOW_MS = 10_000;
 const MAX_KEYS = 1000;
+/** What more kinds of messages than that count as, so that a peer that can vary a message gains nothing. */
+const OTHERS = '';
 
 interface Window {
   since: number;
@@ -21,14 +23,26 @@ export class LogThrottle {
    * @returns the fields to log, with `suppressed` where some were left out; null when this one is to be left out
    */
   pass(key: string, now: number, fields: LogFields = {}): LogFields | null {
-    const window = this.#windows.get(key);
+    const known = this.#windows.has(key) || this.#hasRoom(now) ? key : OTHERS;
+    const window = this.#windows.get(known);
     if (window !== undefined && now - window.since < WINDOW_MS) {
       window.suppressed++;
       return null;
     }
-    if (window === undefined && this.#windows.size >= MAX_KEYS) this.#windows.clear();
-    this.#windows.set(key, { since: now, suppressed: 0 });
+    // Put behind the others: the oldest stand first.
+    this.#windows.delete(known);
+    this.#windows.set(known, { since: now, suppressed: 0 });
     const suppressed = window?.suppressed ?? 0;
     return suppressed === 0 ? fields : { ...fields, suppressed };
+  }
+
+  /** Forgets windows that are over when there are too many. */
+  #hasRoom(now: number): boolean {
+    if (this.#windows.size < MAX_KEYS) return true;
+    for (const [key, window] of this.#windows) {
+      if (now - window.since < WINDOW_MS) break;
+      this.#windows.delete(key);
+    }
+    return this.#windows.size < MAX_KEYS;
   }
 }

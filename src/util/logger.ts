@@ -73,8 +73,21 @@ function fieldsText(fields: LogFields | undefined): string {
   let out = '';
   for (const [key, value] of Object.entries(fields)) {
     if (value === undefined) continue;
-    const plain = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
-    out += ` ${key}=${/[\s"]/.test(plain) && typeof value === 'string' ? JSON.stringify(plain) : plain}`;
+    out += ` ${key}=${typeof value === 'string' ? quoted(value) : plain(value)}`;
   }
   return out;
+}
+
+/** Peers choose some of the texts: none of them may begin a line of its own or colour a terminal. */
+function quoted(text: string): string {
+  return /[\s"\p{Cc}]/u.test(text) ? JSON.stringify(text) : text;
+}
+
+/** JSON, or what there is where it has none (a function, a circle, a bigint). */
+function plain(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return typeof value === 'bigint' ? String(value) : '[object]';
+  }
 }

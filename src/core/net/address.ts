@@ -14,7 +14,9 @@ export interface NetAddress {
   readonly text: string;
 }
 
-const PATTERN = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(\[[0-9A-Fa-f:.%]+\]|[^:/[\]]+):(\d{1,5})$/;
+const HOST_PORT = String.raw`(\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^:/[\]]+):(\d{1,5})`;
+const ADDRESS = new RegExp(`^([A-Za-z][A-Za-z0-9+.-]*)://${HOST_PORT}$`);
+const ADDRESS_WITHOUT_SCHEME = new RegExp(`^${HOST_PORT}$`);
 
 /**
  * Takes `scheme://host:port` apart; an IPv6 host stands in brackets, `tcp://[::]:1234`.
@@ -23,7 +25,7 @@ const PATTERN = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(\[[0-9A-Fa-f:.%]+\]|[^:/[\]]+):
  * @throws AddressError `GW_ADDRESS_INVALID`, `GW_ADDRESS_SCHEME`
  */
 export function parseAddress(text: string, schemes: readonly string[]): NetAddress {
-  const match = PATTERN.exec(text);
+  const match = ADDRESS.exec(text);
   const port = Number(match?.[3]);
   if (match === null || port > 65_535) {
     throw new AddressError(
@@ -50,7 +52,7 @@ export function parseAddress(text: string, schemes: readonly string[]): NetAddre
  * @throws AddressError `GW_ADDRESS_INVALID`
  */
 export function parseHostPort(text: string): { readonly host: string; readonly port: number } {
-  const match = /^(\[[0-9A-Fa-f:.%]+\]|[^:/[\]]+):(\d{1,5})$/.exec(text);
+  const match = ADDRESS_WITHOUT_SCHEME.exec(text);
   const port = Number(match?.[2]);
   if (match === null || port < 1 || port > 65_535) {
     throw new AddressError(

@@ -1,13 +1,14 @@
 import { Buffer } from 'node:buffer';
 import { connect as connectSocket, isIPv6, type Socket } from 'node:net';
 import { ByteQueue, type GatewayWorkerError } from '../../util/mod.js';
-import type {
-  Codec,
-  HandshakeRequest,
-  HandshakeResponse,
-  ProtocolError,
-  Reader,
-  ReaderSink,
+import {
+  type Codec,
+  type HandshakeRequest,
+  type HandshakeResponse,
+  type ProtocolError,
+  type Reader,
+  type ReaderSink,
+  tcpCodec,
 } from '../protocols/mod.js';
 import { deadlines, type Expiring } from '../timers/mod.js';
 import { ConnectionError } from './errors.js';
@@ -126,6 +127,10 @@ export class TcpConnection implements TurnFlushed, Expiring {
   #marked = false;
   /** `onFull` was told, and `onDrain` not yet. */
   #full = false;
+  /** The owner is being told of a dropped message. */
+  #telling = false;
+  /** The peer hung up its side while we were paused. */
+  #hungUp = false;
   #closed = false;
   #error: Error | null = null;
 
@@ -145,6 +150,8 @@ export class TcpConnection implements TurnFlushed, Expiring {
     socket.on('error', socketOnError);
     socket.on('close', socketOnClose);
     if (connecting) socket.on('connect', socketOnConnect);
+    // Asked once, a socket remembers; when it is gone, which a handler of the end wants to know of whom, it can't be asked.
+    else void socket.remoteAddress;
     if (!this.#open) deadlines.set(this, limits.handshakeTimeout);
   }
 
@@ -196,6 +203,11 @@ export class TcpConnection implements TurnFlushed, Expiring {
     return this.sendQueueSize >= limit;
   }
 
+  /** @internal The owner has been told of the end. */
+  get gone(): boolean {
+    return this.#closed;
+  }
+
   get paused(): boolean {
     return this.#paused;
   }
@@ -208,13 +220,13 @@ export class TcpConnection implements TurnFlushed, Expiring {
    *
    * @param data text or bytes; a user-defined protocol takes what its `encode` takes
    * @returns true: taken; false: dropped, because the queue is full or the connection is closing
-   * @throws ProtocolError when the protocol can't frame this value
+   * @throws ProtocolError when the protocol can't frame this value; nothing has changed then
    */
   send(data: unknown, options?: SendOptions): boolean {
     if (!this.#canSend()) return false;
     const { arena } = turnWriter;
     const { buffer, offset } = arena;
-    if (options?.raw === true) appendRaw(data);
+    if (options?.raw === true) tcpCodec.encode(arena, data, true);
     else this.codec.encode(arena, data, options?.binary ?? typeof data !== 'string');
     // The encoder reserves once: a frame begins where the arena stood, or at the beginning of a new slab.
     this.#queue(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
@@ -258,6 +270,8 @@ export class TcpConnection implements TurnFlushed, Expiring {
    *
    * @param data a last message
    * @param code close code of a protocol that has them (RFC 6455 section 7.4); default 1000
+   * @throws ProtocolError when the protocol can't frame the message or the code; the connection is closed all the same,
+   *   without that message or with code 1000
    */
   close(data?: unknown, code: number = NORMAL_CLOSURE, reason = ''): void {
     if (this.#status === 'closed' || this.#status === 'closing') return;
@@ -265,16 +279,11 @@ export class TcpConnection implements TurnFlushed, Expiring {
       this.destroy();
       return;
     }
-    const { arena } = turnWriter;
-    const { buffer, offset } = arena;
-    const hasLast = data !== undefined && data !== null;
-    if (hasLast) this.codec.encode(arena, data, typeof data !== 'string');
-    if (this.#open) {
-      const split = arena.buffer === buffer ? offset : 0;
-      if (hasLast) this.#queue(arena.buffer, split, arena.offset);
-      this.#goodbye(code, reason);
+    try {
+      if (this.#open && data !== undefined && data !== null) this.#appendLast(data);
+    } finally {
+      this.#end(code, reason);
     }
-    this.#finish(this.limits.closeTimeout);
   }
 
   /** Ends the connection at once; what waits for the peer is lost. */
@@ -298,14 +307,16 @@ export class TcpConnection implements TurnFlushed, Expiring {
   resumeRecv(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    // Also when nothing is held: a reader that was told to stop parses nothing more until it is told to go on.
+    // Also when nothing is held: the reader has stopped if it was paused inside the last message it had.
     if (this.#status === 'established') {
       const outer = sink.enter(this);
       this.#reader.resume(sink);
       sink.leave(outer);
     }
     // A handler of a held message may have paused again.
-    if (!this.#paused) this.#socket.resume();
+    if (this.#paused) return;
+    this.#socket.resume();
+    if (this.#hungUp) this.peerEnded();
   }
 
   // ---- below: for turn-writer, deadlines and the listeners of this file ----
@@ -349,11 +360,13 @@ export class TcpConnection implements TurnFlushed, Expiring {
     return this.#status === 'established' && !this.#paused;
   }
 
-  /** @internal Bytes of the protocol itself: a handshake answer, a pong. */
-  writeProtocol(bytes: Buffer): void {
-    // A peer that asks for pongs and does not read them must not make the queue grow.
-    if (this.sendQueueSize >= this.limits.maxSendBufferSize) return;
+  /** @internal Bytes of the protocol itself: a handshake answer, a pong. False: not taken. */
+  writeProtocol(bytes: Buffer): boolean {
+    // A peer that asks for pongs and does not read them must not make the queue grow. What waits for the handshake is
+    // our own, and waits for this answer.
+    if (this.#open && this.sendQueueSize >= this.limits.maxSendBufferSize) return false;
     this.#queueCopy(bytes);
+    return true;
   }
 
   /** @internal */
@@ -368,9 +381,14 @@ export class TcpConnection implements TurnFlushed, Expiring {
     this.owner.onOpen(this);
   }
 
-  /** @internal The peer has said goodbye in its protocol, and was answered. */
-  ended(): void {
+  /**
+   * @internal The peer has said goodbye in its protocol, and was answered.
+   *
+   * @param answer the answer, if it was not taken because the queue is full: there is but one, so it is written all the same
+   */
+  ended(answer: Buffer | null): void {
     if (this.#status !== 'established') return;
+    if (answer !== null) this.#queueCopy(answer);
     this.#finish(this.limits.closeTimeout);
     this.owner.onHangup?.(this);
   }
@@ -393,6 +411,9 @@ export class TcpConnection implements TurnFlushed, Expiring {
 
   /** @internal The peer has hung up its side: nothing can be asked any more, what is queued is still written. */
   peerEnded(): void {
+    // Node tells of it even to who is paused; the messages that are held came before it.
+    this.#hungUp = this.#paused && this.#status === 'established';
+    if (this.#hungUp) return;
     if (this.#status !== 'established' && this.#status !== 'connecting') return;
     this.#finish(this.limits.closeTimeout);
     this.owner.onHangup?.(this);
@@ -418,7 +439,7 @@ export class TcpConnection implements TurnFlushed, Expiring {
   /** @internal The socket's queue was written up to the marker. */
   drained(): void {
     this.#marked = false;
-    if (this.#status === 'closed') return;
+    if (this.#socket.destroyed) return;
     if (this.#socket.writableLength > 0) {
       this.#mark();
     } else {
@@ -426,13 +447,22 @@ export class TcpConnection implements TurnFlushed, Expiring {
     }
   }
 
+  get #takesMessages(): boolean {
+    return this.#status === 'established' || this.#status === 'connecting';
+  }
+
   #canSend(): boolean {
-    if (this.#status === 'closing' || this.#status === 'closed') {
-      this.owner.counters.sendFail++;
-      return false;
-    }
-    if (!this.isFull(this.limits.maxSendBufferSize)) return true;
+    // Asked twice: offered the bytes, the socket may drain, and a handler of that may close.
+    if (this.#takesMessages && !this.isFull(this.limits.maxSendBufferSize) && this.#takesMessages) return true;
     this.owner.counters.sendFail++;
+    if (this.#takesMessages) this.#tellDropped();
+    return false;
+  }
+
+  #tellDropped(): void {
+    // A handler that sends would be told of that too, and so on.
+    if (this.#telling) return;
+    this.#telling = true;
     this.owner.onFail(
       this,
       new ConnectionError('GW_CONNECTION_SEND_BUFFER_FULL', 'the send buffer is full; the message was dropped', {
@@ -440,7 +470,7 @@ export class TcpConnection implements TurnFlushed, Expiring {
         limit: this.limits.maxSendBufferSize,
       }),
     );
-    return false;
+    this.#telling = false;
   }
 
   #queue(buffer: Buffer, start: number, end: number): void {
@@ -488,16 +518,18 @@ export class TcpConnection implements TurnFlushed, Expiring {
     this.#pending = null;
     const socket = this.#socket;
     if (this.#status === 'closed') return false;
+    // Bytes that are certain to wait leave the arena: only the first ones that the kernel does not take keep a slab.
+    const behind = socket.writableLength > 0;
     if (run !== null) {
-      const bytes = run.bytes(turnWriter.arena);
+      const bytes = behind ? run.copy(turnWriter.arena) : run.bytes(turnWriter.arena);
       this.bytesWritten += bytes.length;
       socket.write(bytes);
     }
-    const retained = socket.writableLength > 0;
+    const waits = socket.writableLength > 0;
     if (this.#status === 'closing') socket.end(() => this.#linger());
-    else if (retained) this.#mark();
+    else if (waits) this.#mark();
     else if (this.#full) this.#relieved();
-    return retained;
+    return waits && !behind;
   }
 
   /** Has `drained` called when all that is in the socket's queue now is written. */
@@ -509,12 +541,31 @@ export class TcpConnection implements TurnFlushed, Expiring {
 
   #relieved(): void {
     this.#full = false;
-    if (this.#status === 'established') this.owner.onDrain(this);
+    if (this.#status === 'established' && !this.#socket.destroyed) this.owner.onDrain(this);
   }
 
   /** All is written and the peer knows it is the end: it has a moment left to hang up too. */
   #linger(): void {
     if (this.#status === 'closing') deadlines.set(this, LINGER_SECONDS);
+  }
+
+  /** Past the limit too, and without telling of it: a handler might close in the middle of closing. */
+  #appendLast(data: unknown): void {
+    const { arena } = turnWriter;
+    const { buffer, offset } = arena;
+    this.codec.encode(arena, data, typeof data !== 'string');
+    this.#pending = appendOwn(this.#pending, arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+  }
+
+  #end(code: number, reason: string): void {
+    try {
+      if (this.#open) this.#goodbye(code, reason);
+    } catch (thrown) {
+      this.#goodbye(NORMAL_CLOSURE, '');
+      throw thrown;
+    } finally {
+      this.#finish(this.limits.closeTimeout);
+    }
   }
 
   #goodbye(code: number, reason: string): void {
@@ -572,21 +623,8 @@ export function shareFrame(codec: Codec, data: unknown, binary: boolean): Shared
 export function shareRaw(data: string | Buffer): SharedFrame {
   const { arena } = turnWriter;
   const { buffer, offset } = arena;
-  appendRaw(data);
+  tcpCodec.encode(arena, data, true);
   return new SharedFrame(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
-}
-
-function appendRaw(data: unknown): void {
-  const { arena } = turnWriter;
-  if (data instanceof Uint8Array) {
-    arena.reserve(data.length);
-    arena.buffer.set(data, arena.offset);
-    arena.offset += data.length;
-  } else {
-    const text = String(data);
-    arena.reserve(text.length * 3);
-    arena.offset += arena.buffer.write(text, arena.offset);
-  }
 }
 
 /**
@@ -595,11 +633,14 @@ function appendRaw(data: unknown): void {
  */
 class ConnectionSink implements ReaderSink {
   #connection!: TcpConnection;
+  /** What the connection has just not taken. */
+  #refused: Buffer | null = null;
 
   /** @returns who was reading before: a handler may resume another connection while its own is being read. */
   enter(connection: TcpConnection): TcpConnection {
     const outer = this.#connection;
     this.#connection = connection;
+    this.#refused = null;
     return outer;
   }
 
@@ -632,7 +673,7 @@ class ConnectionSink implements ReaderSink {
   }
 
   write(bytes: Buffer): void {
-    this.#connection.writeProtocol(bytes);
+    this.#refused = this.#connection.writeProtocol(bytes) ? null : bytes;
   }
 
   pong(): boolean {
@@ -640,7 +681,8 @@ class ConnectionSink implements ReaderSink {
   }
 
   ended(): void {
-    this.#connection.ended();
+    this.#connection.ended(this.#refused);
+    this.#refused = null;
   }
 
   fail(error: ProtocolError): void {

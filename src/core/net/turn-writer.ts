@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { Arena } from '../../util/mod.js';
 
 /**
@@ -44,6 +44,7 @@ export class FrameRun {
   /** The run of sockets that were sent the same and then one more shared frame. */
   next: FrameRun | null = null;
   #joined: Buffer | null = null;
+  #copy: Buffer | null = null;
 
   constructor(before: FrameRun | null, shared: SharedFrame | null, buffer: Buffer, start: number, end: number) {
     this.before = before;
@@ -58,6 +59,15 @@ export class FrameRun {
   bytes(arena: Arena): Buffer {
     this.#joined ??= this.before === null ? this.buffer.subarray(this.start, this.end) : this.#join(arena);
     return this.#joined;
+  }
+
+  /**
+   * The same bytes in memory of their own, made once too. For a socket that is behind already: a piece of a slab would keep
+   * the whole slab, and one peer that does not read would keep one for each turn.
+   */
+  copy(arena: Arena): Buffer {
+    this.#copy ??= Buffer.from(this.bytes(arena));
+    return this.#copy;
   }
 
   #join(arena: Arena): Buffer {
@@ -139,9 +149,13 @@ export class TurnWriter {
     flushing.length = 0;
     // A write the kernel took whole has left no reader of the arena: the same, cache-warm memory serves the next turn.
     // A handler that was told of a drain may have sent already: then the turn goes on.
-    if (this.#dirty.length > 0) this.#retained = retained;
-    else if (retained) this.arena.abandon();
-    else this.arena.rewind();
+    if (this.#dirty.length > 0) {
+      this.#retained ||= retained;
+    } else {
+      if (retained || this.#retained) this.arena.abandon();
+      else this.arena.rewind();
+      this.#retained = false;
+    }
   }
 }
 

@@ -6,6 +6,7 @@ import {
   type GatewayWorkerError,
   integer,
   type Logger,
+  LogThrottle,
   nonEmptyText,
   object,
   orNull,
@@ -19,6 +20,7 @@ import {
   ConnectionCounters,
   type ConnectionLimits,
   type ConnectionOwner,
+  hostPort,
   Listener,
   type NetAddress,
   parseAddress,
@@ -56,7 +58,8 @@ export class WorkerConnection extends TcpConnection {
 
 /**
  * The originals' callbacks. A callback that throws, or whose promise rejects, is reported with its stack; the connection,
- * the others and the process go on (the original ends the process).
+ * the others and the process go on (the original ends the process). Only an `onWebSocketConnect` that throws refuses the
+ * handshake.
  */
 export interface WorkerCallbacks {
   /** In each process of the worker, before it accepts connections; may be async. Throwing is a failed start. */
@@ -167,6 +170,7 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
   readonly #address: NetAddress | null;
   readonly #owner: ConnectionOwner;
   #listener: Listener | null = null;
+  readonly #throttle = new LogThrottle();
   #logger: Logger = silentLogger;
 
   /**
@@ -226,24 +230,32 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     await closeAll(this.connections.values());
   }
 
-  /** @internal The one place where this layer calls user code. */
-  callUser<Args extends unknown[]>(name: string, callback: ((...args: Args) => unknown) | null, ...args: Args): void {
-    if (callback === null) return;
+  /** @internal The one place where this layer calls user code. False when it threw. */
+  callUser<Args extends unknown[]>(
+    name: string,
+    callback: ((...args: Args) => unknown) | null,
+    ...args: Args
+  ): boolean {
+    if (callback === null) return true;
     try {
       const result = callback(...args);
       if (result instanceof Promise) result.catch((thrown) => this.#report(name, thrown));
+      return true;
     } catch (thrown) {
       this.#report(name, thrown);
+      return false;
     }
   }
 
   /** @internal */
   reportPeer(connection: TcpConnection, error: GatewayWorkerError): void {
-    this.#logger.warn(`${this.name}: ${error.message}`, {
-      code: error.code,
-      peer: `${connection.remoteAddress}:${connection.remotePort}`,
-      ...error.fields,
+    const { code, message, fields } = error;
+    const passed = this.#throttle.pass(code, performance.now(), {
+      code,
+      peer: hostPort(connection.remoteAddress, connection.remotePort),
+      ...fields,
     });
+    if (passed !== null) this.#logger.warn(`${this.name}: ${message}`, passed);
   }
 
   #report(name: string, thrown: unknown): void {
@@ -256,11 +268,9 @@ export async function closeAll(connections: Iterable<TcpConnection>, code = 1001
   const closing = [...connections];
   for (const connection of closing) connection.close(undefined, code);
   const deadline = performance.now() + 500;
-  while (closing.some((connection) => connection.status !== 'closed')) {
-    if (performance.now() > deadline) {
-      for (const connection of closing) connection.destroy();
-      return;
-    }
+  // Until their owners have been told, which is a moment after a connection is cut off: the process may exit next.
+  while (closing.some((connection) => !connection.gone)) {
+    if (performance.now() > deadline) for (const connection of closing) connection.destroy();
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
@@ -288,8 +298,11 @@ class WorkerConnectionOwner implements ConnectionOwner {
   }
 
   onHandshake(connection: WorkerConnection, request: HandshakeRequest, response: HandshakeResponse): boolean {
-    this.#worker.callUser('onWebSocketConnect', this.#worker.onWebSocketConnect, connection, request, response);
-    return true;
+    const { onWebSocketConnect } = this.#worker;
+    // It decides who may come in: one that fails lets nobody in.
+    if (this.#worker.callUser('onWebSocketConnect', onWebSocketConnect, connection, request, response)) return true;
+    connection.close();
+    return false;
   }
 
   onOpen(): void {}
