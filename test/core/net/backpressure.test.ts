@@ -138,6 +138,23 @@ test('a handler that sends when the queue has drained goes on for ever and loses
   }
 });
 
+test('what a full queue wrote before the end of the turn is not overwritten in the next ones', async () => {
+  const { listener, peer, connection } = await stalled({ limits: { maxSendBufferSize: 1000 } });
+  const fast = await dial(listener.port);
+  const toFast = await listener.accepted(1);
+  let blocks = 0;
+  while (connection.send(Buffer.alloc(100_000, 'a'))) blocks++;
+  // Else the others would need a new slab in this very turn.
+  await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 1; turn <= 20; turn++) {
+    toFast.send(Buffer.alloc(200_000, 'b'));
+    await eventually('all at the fast one', () => fast.size === turn * 200_000);
+  }
+  peer.socket.resume();
+  await eventually('all at the slow one', () => peer.size === blocks * 100_000);
+  expect(peer.bytes.every((byte) => byte === 97)).toBe(true);
+});
+
 test('a handler of drops that sends does not call itself for ever', async () => {
   const { listener, connection } = await stalled({ limits: { maxSendBufferSize: 1000 } });
   listener.owner.whenFail = (one) => void one.send('sorry');

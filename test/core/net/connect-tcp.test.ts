@@ -75,7 +75,8 @@ test('what is sent before the connection is made has the same limit, and drains'
   const connection = connectTcp('127.0.0.1', listener.port, textCodec, owner, limits);
   expect(connection.send('x'.repeat(998))).toBe(true);
   expect(owner.count('full')).toBe(0);
-  expect(connection.send('y')).toBe(true);
+  expect(connection.send('')).toBe(true);
+  expect(connection.sendQueueSize).toBe(1000);
   expect(owner.count('full')).toBe(1);
   expect(connection.send('z')).toBe(false);
   await eventually('drain', () => owner.count('drain') === 1);

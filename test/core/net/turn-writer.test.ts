@@ -163,6 +163,14 @@ test('the slab may be replaced in the middle of a turn', () => {
   expect(run.bytes(arena).toString('latin1')).toBe('x'.repeat(SLAB - 10) + 'y'.repeat(20));
 });
 
+test('a frame at the same place of another slab is not taken for the continuation', () => {
+  const arena = new Arena();
+  const run = own(null, arena, 'first');
+  arena.abandon();
+  frame(arena, 'other');
+  expect(own(run, arena, 'second').bytes(arena).toString()).toBe('firstsecond');
+});
+
 class Target implements TurnFlushed {
   flushes = 0;
   retains = false;
