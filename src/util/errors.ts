@@ -21,10 +21,19 @@ export class GatewayWorkerError extends Error {
 
 /** The text of anything that was thrown; user code may throw what it likes. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  return thrown instanceof Error ? thrown.message : textOf(thrown);
 }
 
 /** The stack of anything that was thrown, or its text where there is none. */
 export function stackOf(thrown: unknown): string {
-  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : textOf(thrown);
+}
+
+/** An object without a prototype has no text, and whoever reports it must not throw in turn. */
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return Object.prototype.toString.call(thrown);
+  }
 }
