@@ -2,8 +2,8 @@ import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import type { Client, Events } from '../../../src/cluster/business/mod.js';
 import { Command, FLAG_BINARY, FLAG_SCALAR, serialize, unserialize } from '../../../src/cluster/protocol/mod.js';
+import { bench, deferred, turn } from '../../support/fake-link.js';
 import { seededRandom } from '../../support/seeded-random.js';
-import { bench, deferred, turn } from './fake-link.js';
 
 describe('the events of one client', () => {
   it('are handled one after the other, each when the promise of the one before has settled, those of others at once', async () => {

@@ -1,10 +1,10 @@
 import { Buffer } from 'node:buffer';
-import { GatewayApi } from '../../../src/cluster/api/mod.js';
-import { BusinessProcess, type BusinessProcessOptions } from '../../../src/cluster/business/business-process.js';
-import type { Events } from '../../../src/cluster/business/mod.js';
-import type { Extension, GatewayPeer, WorkerLink } from '../../../src/cluster/link/mod.js';
-import { Command, FLAG_SCALAR, type PacketHead, PacketView, serialize } from '../../../src/cluster/protocol/mod.js';
-import { RecordingLogger } from '../../support/recording-logger.js';
+import { GatewayApi } from '../../src/cluster/api/mod.js';
+import { BusinessProcess, type BusinessProcessOptions } from '../../src/cluster/business/business-process.js';
+import type { Events } from '../../src/cluster/business/mod.js';
+import type { Extension, GatewayPeer, WorkerLink } from '../../src/cluster/link/mod.js';
+import { Command, FLAG_SCALAR, type PacketHead, PacketView, serialize } from '../../src/cluster/protocol/mod.js';
+import { RecordingLogger } from './recording-logger.js';
 
 export interface Sent {
   readonly cmd: number;
