@@ -7,6 +7,7 @@ export { BusinessWorker, Client, EventsError } from './cluster/business/mod.js';
 export type { GatewayOptions } from './cluster/gateway/mod.js';
 export { Gateway } from './cluster/gateway/mod.js';
 export { LinkError } from './cluster/link/mod.js';
+export { PhpSerializeError } from './cluster/protocol/mod.js';
 export type { RegisterOptions } from './cluster/register/mod.js';
 export { Register } from './cluster/register/mod.js';
 export { AddressError, ConnectionError, ListenError } from './core/net/mod.js';

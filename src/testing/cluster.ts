@@ -3,7 +3,7 @@ import { BusinessWorker, type BusinessWorkerOptions, type EventsSource } from '.
 import { Gateway, type GatewayOptions } from '../cluster/gateway/mod.js';
 import { Register } from '../cluster/register/mod.js';
 import { type BaseWorker, type Service, startService } from '../core/process/mod.js';
-import { type Logger, silentLogger } from '../util/mod.js';
+import { type Logger, OptionsError, silentLogger } from '../util/mod.js';
 import { eventually } from './eventually.js';
 
 export interface TestClusterOptions {
@@ -11,7 +11,7 @@ export interface TestClusterOptions {
   readonly events: EventsSource;
   /** Public addresses, a gateway for each; default one of `text://127.0.0.1:0`. */
   readonly gateways?: readonly string[];
-  /** Workers; default 1. */
+  /** Workers, at least one; default 1. */
   readonly workers?: number;
   readonly secretKey?: string;
   readonly gatewayOptions?: Partial<GatewayOptions>;
@@ -34,6 +34,8 @@ export interface TestCluster extends AsyncDisposable {
 /**
  * Starts a Register, gateways and workers, each on ports the system chooses, and resolves when all are linked.
  *
+ * @throws OptionsError, StartError, TestTimeoutError with nothing left running
+ *
  * ```ts
  * await using cluster = await startCluster({ events: { onMessage: (client, message) => client.send(message) } });
  * const socket = net.connect(cluster.gateways[0].port);
@@ -41,13 +43,23 @@ export interface TestCluster extends AsyncDisposable {
  */
 export async function startCluster(options: TestClusterOptions): Promise<TestCluster> {
   const { gateways: addresses = ['text://127.0.0.1:0'], workers: workerCount = 1, secretKey = '' } = options;
+  if (workerCount < 1) {
+    throw new OptionsError('GW_OPTION_INVALID', `startCluster: workers must be at least 1, got ${workerCount}`, {
+      option: 'workers',
+    });
+  }
   const services: Service[] = [];
   const start = async (workers: readonly BaseWorker[]) => {
     const logger = options.logger ?? silentLogger;
     services.push(await startService({ workers, processes: 'single', ownsProcess: false, logger }));
   };
-  const stop = async () => {
-    for (const service of services.splice(0).reverse()) await service.stop();
+  const stopAll = async () => {
+    for (const service of services.reverse()) await service.stop();
+  };
+  let stopped: Promise<void> | undefined;
+  const stop = () => {
+    stopped ??= stopAll();
+    return stopped;
   };
   try {
     const register = new Register('text://127.0.0.1:0', { secretKey });
@@ -66,7 +78,7 @@ export async function startCluster(options: TestClusterOptions): Promise<TestClu
     await eventually('all links of the cluster', () =>
       gateways.every((gateway) => gateway.workerCount === workerCount),
     );
-    const api = workers[0]?.gateway as GatewayApi;
+    const { gateway: api } = workers[0] as BusinessWorker;
     return { register, registerAddress, gateways, workers, api, stop, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await stop();

@@ -34,6 +34,6 @@ function textOf(thrown: unknown): string {
   try {
     return String(thrown);
   } catch {
-    return '[object Object]';
+    return Object.prototype.toString.call(thrown);
   }
 }

@@ -1,6 +1,9 @@
 import { ApiError } from './errors.js';
 import { GatewayApi } from './gateway-api.js';
 
+/** The names of the functions that ask, as the original has them. What asks answers with a promise, also of an error. */
+const QUESTION = /^(?:is|get)[A-Z]/;
+
 /** The APIs of the workers that run in this process: one, unless all share a process. */
 const running: { readonly api: GatewayApi; readonly cluster: string }[] = [];
 
@@ -49,7 +52,10 @@ function currentApi(): GatewayApi {
 /**
  * The gateway API of the worker in whose process this runs: every function of GatewayApi.
  *
- * @throws ApiError `GW_API_NOT_RUNNING`, `GW_API_AMBIGUOUS`
+ * While a handler is being called, that is its worker, up to the handler's first `await`; else any worker of this process,
+ * when all are of one cluster.
+ *
+ * @throws ApiError `GW_API_NOT_RUNNING`, `GW_API_AMBIGUOUS`; questions reject with it
  */
 export const gateway: GatewayApi = facade();
 
@@ -58,10 +64,11 @@ function facade(): GatewayApi {
   const functions: Record<string, unknown> = {};
   for (const name of Object.getOwnPropertyNames(GatewayApi.prototype)) {
     if (name === 'constructor') continue;
-    functions[name] = (...args: unknown[]) => {
+    const call = (...args: unknown[]) => {
       const api = currentApi() as unknown as Record<string, (...args: unknown[]) => unknown>;
       return api[name]?.(...args);
     };
+    functions[name] = QUESTION.test(name) ? async (...args: unknown[]) => call(...args) : call;
   }
   return functions as unknown as GatewayApi;
 }

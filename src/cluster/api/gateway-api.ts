@@ -10,7 +10,9 @@ import {
   FLAG_RAW,
   FLAG_SCALAR,
   groupExt,
+  MAX_PACKET_SIZE,
   nameListExt,
+  PACKET_HEAD_BYTES,
   type PacketHead,
   PHP_MAX_PACKET_SIZE,
   packetHead,
@@ -52,11 +54,13 @@ const NO_MESSAGE = Buffer.from('N;');
 /**
  * The gateway API: what GatewayWorker's `Lib\Gateway` offers, over the gateways that a directory knows.
  *
- * Sends and changes return at once: true when every gateway concerned has a live link with room for it. What a gateway then
- * does with a client, uid or group that does not exist is nothing. Questions return promises, ask all gateways concerned
- * at once, and reject with QueryError rather than give a partial answer.
+ * Sends and changes return at once: true when every gateway concerned has a live link with room for it, and the packet is
+ * within the limit of the link (33,554,432 bytes; 10,485,760 to a gateway of the original). What a gateway then does with a
+ * client, uid or group that does not exist is nothing. Questions return promises, ask all gateways concerned at once, and
+ * reject with QueryError rather than give a partial answer.
  *
- * A malformed client id, uid or group throws ApiError before anything is sent: `GW_API_CLIENT_ID`, `GW_API_NAME`.
+ * A malformed client id, uid, group or message throws ApiError before anything is sent: `GW_API_CLIENT_ID`, `GW_API_NAME`,
+ * `GW_API_MESSAGE`; questions reject with it. A value that PHP has no form for throws PhpSerializeError.
  */
 export class GatewayApi {
   readonly #directory: GatewayDirectory;
@@ -159,13 +163,18 @@ export class GatewayApi {
     return this.#sum(nameOf('group', group));
   }
 
-  /** Client id → session, of every client. A client without a session has an empty one. @throws QueryError (rejects) */
+  /**
+   * Client id → session, of every client. A client without a session, or with one that can't be read, has an empty one.
+   *
+   * @throws QueryError (rejects)
+   */
   getAllClientSessions(): Promise<Map<string, Record<string, unknown>>> {
     const sessions = new Map<string, Record<string, unknown>>();
     return this.#askAll(Command.GET_ALL_CLIENT_SESSIONS, '', sessions, (gateway, answer) => {
-      for (const [connectionId, text] of entriesOf(answer)) {
+      if (typeof answer !== 'object' || answer === null) throw senseless(gateway);
+      for (const [connectionId, text] of Object.entries(answer)) {
         const id = encodeClientId(gateway.localIp, gateway.localPort, Number(connectionId));
-        sessions.set(id, sessionOf(text));
+        sessions.set(id, readableSession(text));
       }
     });
   }
@@ -182,12 +191,12 @@ export class GatewayApi {
     if (message !== undefined && message !== null) {
       return this.#sendMessage(gateway, Command.KICK, connectionId, '', message, {});
     }
-    return gateway.send(this.#fill(Command.KICK, connectionId, 0), '', NO_MESSAGE);
+    return this.#send(gateway, Command.KICK, connectionId, 0, '', NO_MESSAGE);
   }
 
   /** @internal */
   changePeer(gateway: GatewayPeer, cmd: number, connectionId: number, ext: string | Buffer): boolean {
-    return gateway.send(this.#fill(cmd, connectionId, FLAG_SCALAR), ext, '');
+    return this.#send(gateway, cmd, connectionId, FLAG_SCALAR, ext, '');
   }
 
   /** @internal */
@@ -242,28 +251,47 @@ export class GatewayApi {
     options: MessageOptions,
   ): boolean {
     const raw = options.raw === true ? FLAG_RAW : 0;
-    if (typeof message === 'string') {
-      const binary = options.binary === true && gateway.supports('binary') ? FLAG_BINARY : 0;
-      if (tooLargeForPhp(gateway, message.length)) return false;
-      return gateway.send(this.#fill(cmd, connectionId, FLAG_SCALAR | raw | binary), ext, message);
+    switch (typeof message) {
+      case 'string': {
+        const binary = options.binary === true && gateway.supports('binary') ? FLAG_BINARY : 0;
+        return this.#send(gateway, cmd, connectionId, FLAG_SCALAR | raw | binary, ext, message);
+      }
+      case 'object': {
+        if (!(message instanceof Uint8Array)) return this.#send(gateway, cmd, connectionId, 0, ext, serialize(message));
+        const binary = options.binary !== false && gateway.supports('binary') ? FLAG_BINARY : 0;
+        return this.#send(gateway, cmd, connectionId, FLAG_SCALAR | raw | binary, ext, message as Buffer);
+      }
+      case 'number':
+      case 'boolean':
+      case 'bigint':
+        return this.#send(gateway, cmd, connectionId, FLAG_SCALAR | raw, ext, String(message));
+      default:
+        throw new ApiError(
+          'GW_API_MESSAGE',
+          `a message can't be ${typeof message}; expected a text, a Buffer or a value`,
+          {
+            type: typeof message,
+          },
+        );
     }
-    if (message instanceof Uint8Array) {
-      const binary = options.binary !== false && gateway.supports('binary') ? FLAG_BINARY : 0;
-      if (tooLargeForPhp(gateway, message.length)) return false;
-      return gateway.send(this.#fill(cmd, connectionId, FLAG_SCALAR | raw | binary), ext, message as Buffer);
-    }
-    if (typeof message === 'object') {
-      return gateway.send(this.#fill(cmd, connectionId, 0), ext, serialize(message));
-    }
-    return gateway.send(this.#fill(cmd, connectionId, FLAG_SCALAR | raw), ext, String(message));
   }
 
-  #fill(cmd: number, connectionId: number, flag: number): PacketHead {
+  /** Every packet but the questions leaves here. */
+  #send(
+    gateway: GatewayPeer,
+    cmd: number,
+    connectionId: number,
+    flag: number,
+    ext: string | Buffer,
+    body: string | Buffer,
+  ): boolean {
+    // A gateway drops the link, with all its events, at a packet beyond its limit.
+    if (isTooLarge(ext, body, gateway.supports('binary') ? MAX_PACKET_SIZE : PHP_MAX_PACKET_SIZE)) return false;
     const head = this.#head;
     head.cmd = cmd;
     head.connectionId = connectionId;
     head.flag = flag;
-    return head;
+    return gateway.send(head, ext, body);
   }
 
   async #sum(group: string): Promise<number> {
@@ -272,8 +300,9 @@ export class GatewayApi {
       Command.GET_CLIENT_COUNT_BY_GROUP,
       group,
       () => total.count,
-      (_gateway, answer) => {
-        total.count += Number(answer);
+      (gateway, answer) => {
+        if (typeof answer !== 'number') throw senseless(gateway);
+        total.count += answer;
       },
     );
     return total.count;
@@ -320,17 +349,16 @@ function gatewayKey(gateway: { readonly localIp: number; readonly localPort: num
 function addressOf(clientId: string): { localIp: number; localPort: number; connectionId: number } {
   const address = typeof clientId === 'string' ? decodeClientId(clientId) : undefined;
   if (address === undefined) {
-    throw new ApiError('GW_API_CLIENT_ID', `'${String(clientId).slice(0, 40)}' is not a client id (20 hex digits)`, {
-      clientId: String(clientId).slice(0, 40),
-    });
+    const given = shown(clientId);
+    throw new ApiError('GW_API_CLIENT_ID', `${given} is not a client id (20 hex digits)`, { clientId: given });
   }
   return address;
 }
 
-/** gateway key → connection ids, each once. */
+/** gateway key → connection ids. */
 function idsByGateway(clientIds: string | readonly string[]): Map<number, number[]> {
   const byGateway = new Map<number, number[]>();
-  for (const clientId of typeof clientIds === 'string' ? [clientIds] : clientIds) {
+  for (const clientId of Array.isArray(clientIds) ? clientIds : [clientIds]) {
     const address = addressOf(clientId);
     const key = gatewayKey(address);
     const ids = byGateway.get(key);
@@ -346,39 +374,54 @@ function without(ids: readonly number[], excluded: readonly number[] | undefined
   return ids.filter((id) => !out.has(id));
 }
 
-function namesOf(what: 'uid' | 'group', given: Uid | readonly Uid[]): readonly Uid[] {
-  if (typeof given !== 'object') return [nameOf(what, given)];
-  for (const name of given) nameOf(what, name);
-  return given;
+/** As texts: a number beyond the safe ones was refused, and JSON numbers can't lose digits on the way. */
+function namesOf(what: 'uid' | 'group', given: Uid | readonly Uid[]): readonly string[] {
+  return Array.isArray(given) ? given.map((name) => nameOf(what, name)) : [nameOf(what, given as Uid)];
 }
 
 /** The text of a uid or group. @throws ApiError `GW_API_NAME` for what PHP calls empty, and for other types */
 function nameOf(what: 'uid' | 'group', name: Uid): string {
   const isName = typeof name === 'string' || typeof name === 'bigint' || Number.isSafeInteger(name);
-  const text = String(name);
-  if (!isName || text === '' || text === '0') {
-    throw new ApiError(
-      'GW_API_NAME',
-      `a ${what} must be a text or an integer, not empty and not 0; got '${text.slice(0, 40)}'`,
-      {
-        what,
-        name: text.slice(0, 40),
-      },
-    );
+  const text = isName ? String(name) : '';
+  if (text === '' || text === '0') {
+    const given = shown(name);
+    throw new ApiError('GW_API_NAME', `a ${what} must be a text or an integer, not empty and not 0; got ${given}`, {
+      what,
+      name: given,
+    });
   }
   return text;
 }
 
-/** A gateway of the original drops its link at a packet beyond its limit. */
-function tooLargeForPhp(gateway: GatewayPeer, length: number): boolean {
-  return length > PHP_MAX_PACKET_SIZE - 65_536 && !gateway.supports('binary');
+/** A value of any type as a message shows it. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') return `'${value.slice(0, 40)}'`;
+  return typeof value === 'object' && value !== null ? 'an object' : String(value).slice(0, 40);
 }
 
-function entriesOf(answer: unknown): readonly (readonly [string, unknown])[] {
-  return typeof answer === 'object' && answer !== null ? Object.entries(answer) : [];
+/** Whether a packet is larger than `limit`. Texts are measured only when they could be. */
+function isTooLarge(ext: string | Buffer, body: string | Buffer, limit: number): boolean {
+  if (PACKET_HEAD_BYTES + (ext.length + body.length) * 3 <= limit) return false;
+  return PACKET_HEAD_BYTES + Buffer.byteLength(ext) + Buffer.byteLength(body) > limit;
 }
 
-/** A session text as an object; what is no serialized array (somebody else's mistake) counts as none. */
+function senseless(gateway: GatewayPeer): Error {
+  return new Error(`the answer of gateway ${gateway.address} makes no sense`);
+}
+
+function readableSession(text: unknown): Record<string, unknown> {
+  try {
+    return sessionOf(text);
+  } catch {
+    return {};
+  }
+}
+
+/**
+ * A session text as an object; what is no array (somebody else's mistake) counts as none.
+ *
+ * @throws PhpSerializeError for what is no serialized value, or has PHP objects in it
+ */
 export function sessionOf(text: unknown): Record<string, unknown> {
   const bytes = typeof text === 'string' ? Buffer.from(text) : text;
   if (!Buffer.isBuffer(bytes) || bytes.length === 0) return {};

@@ -40,6 +40,9 @@ export class BusinessProcess implements WorkerLinkEvents {
   /** Clients whose handler's promise is pending. */
   #busy = 0;
   #pendingBytes = 0;
+  /** Too much waits for handlers; the links are not read. */
+  #paused = false;
+  #stopping = false;
   #idle: (() => void) | null = null;
 
   constructor(options: BusinessProcessOptions, events: Events, api: GatewayApi, link: WorkerLink, logger: Logger) {
@@ -56,8 +59,11 @@ export class BusinessProcess implements WorkerLinkEvents {
 
   gatewayLeft(gateway: GatewayPeer): void {
     // Handlers at work keep their client; of the others nothing is owed to a gateway that is gone.
-    for (const known of this.#clients.get(gateway)?.values() ?? []) this.#forgetQueue(known.state);
+    for (const { state } of this.#clients.get(gateway)?.values() ?? []) {
+      for (const event of state.queue.splice(0)) this.#took(state, event);
+    }
     this.#clients.delete(gateway);
+    this.#resumeWithRoom();
   }
 
   event(packet: PacketView, gateway: GatewayPeer): void {
@@ -73,8 +79,10 @@ export class BusinessProcess implements WorkerLinkEvents {
     this.#handle(known, gateway, cmd, flag, buffer, packet.bodyStart, packet.bodyEnd);
   }
 
-  /** Resolves when no handler is at work any more. */
-  idle(): Promise<void> {
+  /** Takes no more from the links; resolves when no handler is at work any more, and nothing waits for one. */
+  stop(): Promise<void> {
+    this.#stopping = true;
+    this.#link.pause();
     if (this.#busy === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#idle = resolve;
@@ -93,7 +101,11 @@ export class BusinessProcess implements WorkerLinkEvents {
     return known;
   }
 
-  /** Calls the handler of one event; what a synchronous one leaves to do is done before this returns. */
+  /**
+   * Calls the handler of one event; what a synchronous one leaves to do is done before this returns.
+   *
+   * @returns false when the handler's promise is pending: `#settled` will come
+   */
   #handle(
     known: Known,
     gateway: GatewayPeer,
@@ -102,21 +114,22 @@ export class BusinessProcess implements WorkerLinkEvents {
     buffer: Buffer,
     start: number,
     end: number,
-  ): void {
+  ): boolean {
     const outer = enterApi(this.#api);
     try {
       const result = this.#callUser(known.client, cmd, flag, buffer, start, end);
       if (isThenable(result)) {
         known.state.busy = true;
         this.#busy++;
-        result.then(
+        // What is thenable may call back twice, or throw; for a real promise this is the promise itself.
+        Promise.resolve(result).then(
           () => this.#settled(known, gateway, cmd),
           (thrown) => {
             this.#report(cmd, known.client, thrown);
             this.#settled(known, gateway, cmd);
           },
         );
-        return;
+        return false;
       }
     } catch (thrown) {
       this.#report(cmd, known.client, thrown);
@@ -124,6 +137,7 @@ export class BusinessProcess implements WorkerLinkEvents {
       leaveApi(outer);
     }
     this.#finish(known, gateway, cmd);
+    return true;
   }
 
   /** The one place where user code is called for an event. */
@@ -158,9 +172,18 @@ export class BusinessProcess implements WorkerLinkEvents {
       if (clients?.get(known.connectionId) === known) clients.delete(known.connectionId);
       return;
     }
+    const { session } = known.state;
     try {
-      const text = known.state.session.takeChange();
-      if (text !== null) this.#api.changePeer(gateway, Command.SET_SESSION, known.connectionId, text);
+      const text = session.takeChange();
+      if (text === null || this.#api.changePeer(gateway, Command.SET_SESSION, known.connectionId, text)) return;
+      session.notSent();
+      // With a gateway that is gone its clients are.
+      if (this.#clients.has(gateway)) {
+        this.#warn("the session of a client could not be sent; it is tried again after the client's next event", {
+          client: known.client.id,
+          bytes: text.length,
+        });
+      }
     } catch (thrown) {
       this.failed++;
       this.#logger.error(`the session of a client can't be saved: ${stackOf(thrown)}`, { client: known.client.id });
@@ -170,21 +193,26 @@ export class BusinessProcess implements WorkerLinkEvents {
   /** A handler's promise has settled: the session is saved, then what waited is handled, in order. */
   #settled(known: Known, gateway: GatewayPeer, cmd: number): void {
     const { state } = known;
-    state.busy = false;
     this.#finish(known, gateway, cmd);
-    while (!state.busy) {
+    // The client counts as busy meanwhile, so that nothing overtakes what waits.
+    let done = true;
+    while (done) {
       const next = state.queue.shift();
       if (next === undefined) break;
       this.#took(state, next);
       state.session.arrived(next.session, 0, next.session.length);
-      this.#handle(known, gateway, next.cmd, next.flag, next.body, 0, next.body.length);
+      done = this.#handle(known, gateway, next.cmd, next.flag, next.body, 0, next.body.length);
     }
+    if (done) state.busy = false;
     this.#busy--;
+    this.#resumeWithRoom();
     if (this.#busy === 0 && this.#idle !== null) this.#idle();
   }
 
   #enqueue(known: Known, packet: PacketView): void {
     const { state } = known;
+    // Behind an event that found no room, none is handled but the last.
+    if (state.overflowed && packet.cmd !== Command.ON_CLOSE) return;
     const event: QueuedEvent = {
       cmd: packet.cmd,
       flag: packet.flag,
@@ -198,24 +226,32 @@ export class BusinessProcess implements WorkerLinkEvents {
         client: known.client.id,
         limitBytes: this.#options.maxPendingBytesPerClient,
       });
-      known.client.destroy();
+      state.overflowed = known.client.destroy();
       return;
     }
     state.queue.push(event);
     state.queuedBytes += cost;
     this.#pendingBytes += cost;
-    if (this.#pendingBytes > this.#options.maxPendingBytes) this.#link.pause();
+    if (this.#paused || this.#pendingBytes <= this.#options.maxPendingBytes) return;
+    this.#paused = true;
+    this.#warn('too many events wait for handlers; the gateways are not read for now', {
+      limitBytes: this.#options.maxPendingBytes,
+    });
+    this.#link.pause();
   }
 
   #took(state: ClientState, event: QueuedEvent): void {
     const cost = costOf(event);
     state.queuedBytes -= cost;
     this.#pendingBytes -= cost;
-    if (this.#pendingBytes <= this.#options.maxPendingBytes * RESUME_SHARE) this.#link.resume();
   }
 
-  #forgetQueue(state: ClientState): void {
-    for (const event of state.queue.splice(0)) this.#took(state, event);
+  /** Never while an event is being handled: the links may deliver what they hold at once. */
+  #resumeWithRoom(): void {
+    if (!this.#paused || this.#stopping) return;
+    if (this.#pendingBytes > this.#options.maxPendingBytes * RESUME_SHARE) return;
+    this.#paused = false;
+    this.#link.resume();
   }
 
   #report(cmd: number, client: Client, thrown: unknown): void {
@@ -241,5 +277,6 @@ function costOf(event: QueuedEvent): number {
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function';
+  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false;
+  return typeof (value as PromiseLike<unknown>).then === 'function';
 }

@@ -12,7 +12,7 @@ import {
   stackOf,
   text,
 } from '../../util/mod.js';
-import { apiStarted, apiStopped, enterApi, GatewayApi, leaveApi } from '../api/mod.js';
+import { ApiError, apiStarted, apiStopped, enterApi, GatewayApi, leaveApi } from '../api/mod.js';
 import { checkRegisterAddresses, registerAddressCheck, WorkerMesh } from '../link/mod.js';
 import { MAX_PACKET_SIZE } from '../protocol/mod.js';
 import { BusinessProcess } from './business-process.js';
@@ -99,9 +99,11 @@ export class BusinessWorker extends BaseWorker {
     this.count = this.#options.count;
   }
 
-  /** The gateway API of this worker. @throws Error before it has started */
+  /** The gateway API of this worker. @throws ApiError `GW_API_NOT_RUNNING` before it has started and once it has stopped */
   get gateway(): GatewayApi {
-    if (this.#running === null) throw new Error(`${this.name} has not started`);
+    if (this.#running === null) {
+      throw new ApiError('GW_API_NOT_RUNNING', `${this.name} does not run in this process`, { worker: this.name });
+    }
     return this.#running.api;
   }
 
@@ -131,6 +133,7 @@ export class BusinessWorker extends BaseWorker {
       await this.#callUser('onWorkerStart');
     } catch (thrown) {
       apiStopped(api);
+      this.#running = null;
       throw thrown;
     }
     link.open(process);
@@ -139,8 +142,7 @@ export class BusinessWorker extends BaseWorker {
   async stop(): Promise<void> {
     if (this.#running === null) return;
     const { link, api, process } = this.#running;
-    link.pause();
-    await process.idle();
+    await process.stop();
     try {
       await this.#callUser('onWorkerStop');
     } catch (thrown) {

@@ -19,6 +19,8 @@ export class ClientState {
   busy = false;
   readonly queue: QueuedEvent[] = [];
   queuedBytes = 0;
+  /** An event found no room in the queue; the client is being closed. */
+  overflowed = false;
 }
 
 /**
@@ -59,7 +61,10 @@ export class Client<Session extends object = Record<string, unknown>> {
   /**
    * The session: a plain object. What a handler changes in it is written to the gateway once the handler has settled, and
    * is there at the client's next event, whichever worker gets it. Values are what PHP knows: null, booleans, numbers,
-   * bigints, text, Buffers, lists and plain objects. A change made in `onClose` goes nowhere.
+   * bigints, text, Buffers, lists and plain objects; a session that holds anything else is reported and not saved. `{}` is
+   * no session. A change made in `onClose` goes nowhere.
+   *
+   * @throws ApiError `GW_API_SESSION` when set to what is no plain object
    */
   get session(): Session {
     return this.#state.session.value as Session;

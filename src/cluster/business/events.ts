@@ -51,7 +51,10 @@ const EVENT_NAMES = [
 export async function loadEvents(source: EventsSource, warn: (message: string) => void): Promise<Events> {
   const module = await load(source);
   if (typeof module !== 'object' || module === null) {
-    throw new EventsError('GW_EVENTS_INVALID', `'events' must give a module or an object, got ${typeof module}`);
+    throw new EventsError(
+      'GW_EVENTS_INVALID',
+      `'events' must give a module or an object, got ${module === null ? 'null' : typeof module}`,
+    );
   }
   // `export default { onMessage … }` means the same.
   const events = 'default' in module && !EVENT_NAMES.some((name) => name in module) ? module.default : module;
@@ -63,15 +66,19 @@ export async function loadEvents(source: EventsSource, warn: (message: string) =
       name: wrong,
     });
   }
+  const misspelt = Object.keys(given ?? {}).flatMap((name) => misspeltEvent(name) ?? []);
   if (found.length === 0) {
-    throw new EventsError('GW_EVENTS_INVALID', `the events module exports none of ${EVENT_NAMES.join(', ')}`);
+    const hints = misspelt.map((hint) => `; it exports ${hint}`).join('');
+    throw new EventsError('GW_EVENTS_INVALID', `the events module exports none of ${EVENT_NAMES.join(', ')}${hints}`);
   }
-  for (const name of Object.keys(given)) {
-    if (!/^on[A-Z]/i.test(name) || (EVENT_NAMES as readonly string[]).includes(name)) continue;
-    const meant = nearest(name, EVENT_NAMES);
-    if (meant !== undefined) warn(`the events module exports '${name}', which is no event; did you mean '${meant}'?`);
-  }
+  for (const hint of misspelt) warn(`the events module exports ${hint}`);
   return given as Events;
+}
+
+function misspeltEvent(name: string): string | undefined {
+  if (!/^on[A-Z]/i.test(name) || (EVENT_NAMES as readonly string[]).includes(name)) return undefined;
+  const meant = nearest(name, EVENT_NAMES);
+  return meant === undefined ? undefined : `'${name}', which is no event; did you mean '${meant}'?`;
 }
 
 async function load(source: EventsSource): Promise<unknown> {

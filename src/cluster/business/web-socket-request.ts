@@ -35,8 +35,9 @@ export function webSocketRequestOf(body: Buffer): WebSocketRequest {
   };
 }
 
+/** Without a prototype: the names are the peer's, and `constructor` is one that was not sent. */
 function record(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? { ...value } : {};
+  return Object.assign(Object.create(null), typeof value === 'object' ? value : null);
 }
 
 function textOf(value: unknown): string {

@@ -1,0 +1,355 @@
+import { Buffer } from 'node:buffer';
+import { describe, expect, it } from 'vitest';
+import { SessionState } from '../../../src/cluster/business/session-state.js';
+import { serialize, unserialize } from '../../../src/cluster/protocol/mod.js';
+import { seededRandom } from '../../support/seeded-random.js';
+
+const NONE = Buffer.alloc(0);
+
+describe('the session of a client in a worker', () => {
+  it('is an empty object while there is none, and asking for it writes nothing', () => {
+    const session = new SessionState();
+    arrive(session, NONE);
+    expect(session.value).toEqual({});
+    expect(session.takeChange()).toBeNull();
+  });
+
+  it('is what the event carries, from wherever in the buffer it stands', () => {
+    const session = new SessionState();
+    const text = serialize({ name: 'Zoë', list: [1, 2], deep: { er: { still: true } }, none: null, half: 0.5 });
+    const buffer = Buffer.concat([Buffer.from('before'), text, Buffer.from('behind')]);
+    session.arrived(buffer, 6, 6 + text.length);
+    buffer.fill(0);
+    expect(session.value).toEqual({ name: 'Zoë', list: [1, 2], deep: { er: { still: true } }, none: null, half: 0.5 });
+    expect(session.takeChange()).toBeNull();
+  });
+
+  it('is written when it has changed, once', () => {
+    const session = new SessionState();
+    session.value.name = 'Zoë';
+    expect(decoded(session.takeChange())).toEqual({ name: 'Zoë' });
+    expect(session.takeChange()).toBeNull();
+    expect(session.value).toEqual({ name: 'Zoë' });
+    expect(session.takeChange()).toBeNull();
+  });
+
+  it('is written when something deep in it has changed, and not when the change was taken back', () => {
+    const session = arrived({ cart: { items: [{ id: 1 }] } });
+    const { items } = session.value.cart as { items: { id: number }[] };
+    items.push({ id: 2 });
+    items.pop();
+    expect(session.takeChange()).toBeNull();
+    (session.value.cart as { items: { id: number }[] }).items[0]!.id = 3;
+    expect(decoded(session.takeChange())).toEqual({ cart: { items: [{ id: 3 }] } });
+  });
+
+  it('is cleared by an empty object, by deleting every entry, and by setting each to undefined', () => {
+    const ways: ((session: SessionState) => void)[] = [
+      (session) => {
+        session.value = {};
+      },
+      (session) => {
+        delete session.value.a;
+      },
+      (session) => {
+        session.value.a = undefined;
+      },
+    ];
+    for (const way of ways) {
+      const session = arrived({ a: 1 });
+      way(session);
+      expect(session.takeChange()).toEqual(NONE);
+      expect(session.takeChange()).toBeNull();
+    }
+  });
+
+  it('is not written for being read, however PHP wrote it', () => {
+    const texts = [
+      'a:0:{}',
+      'a:1:{s:1:"a";d:3;}',
+      'a:2:{i:5;s:1:"x";i:1;s:1:"y";}',
+      'a:1:{S:1:"a";i:1;}',
+      'a:1:{s:1:"a";i:1;}trailing',
+      'a:1:{s:2:"\xff\xfe";s:2:"\xff\xfe";}',
+    ];
+    for (const text of texts) {
+      const session = new SessionState();
+      arrive(session, Buffer.from(text, 'latin1'));
+      expect(session.value).toBeTypeOf('object');
+      expect(session.takeChange(), text).toBeNull();
+    }
+  });
+
+  it('is written after such a read when something has changed', () => {
+    const session = new SessionState();
+    arrive(session, Buffer.from('a:2:{i:5;d:3;i:1;s:1:"y";}'));
+    session.value.new = true;
+    expect(decoded(session.takeChange())).toEqual({ 1: 'y', 5: 3, new: true });
+  });
+
+  it('carries bigints, Buffers and nested values there and back', () => {
+    const value = {
+      big: 2n ** 62n,
+      negative: -(2n ** 63n),
+      bytes: Buffer.from([0xff, 0, 0xfe]),
+      nested: [{ deeper: [null, true, -0.25, ''] }],
+      emoji: '👩‍🚀',
+    };
+    const session = new SessionState();
+    session.value = value;
+    const text = session.takeChange();
+    const other = new SessionState();
+    arrive(other, text as Buffer);
+    expect(other.value).toEqual(value);
+    expect(other.takeChange()).toBeNull();
+  });
+
+  it('keeps a key named __proto__ as a key', () => {
+    const text = Buffer.from('a:2:{s:9:"__proto__";a:1:{s:5:"admin";b:1;}s:1:"a";i:1;}');
+    const session = new SessionState();
+    arrive(session, text);
+    expect(Object.keys(session.value)).toEqual(['__proto__', 'a']);
+    expect((session.value as { admin?: boolean }).admin).toBeUndefined();
+    expect(({} as { admin?: boolean }).admin).toBeUndefined();
+    session.value.a = 2;
+    expect(session.takeChange()?.toString()).toBe(text.toString().replace('s:1:"a";i:1;', 's:1:"a";i:2;'));
+  });
+
+  it('reads a list as an object with its indexes, and takes one', () => {
+    const session = new SessionState();
+    arrive(session, serialize(['a', 'b']));
+    expect(session.value).toEqual({ 0: 'a', 1: 'b' });
+    expect(session.takeChange()).toBeNull();
+    session.value = ['c'] as unknown as Record<string, unknown>;
+    expect(session.value).toEqual({ 0: 'c' });
+    expect(session.takeChange()?.toString()).toBe('a:1:{i:0;s:1:"c";}');
+  });
+
+  it('refuses to be set to what is no plain object', () => {
+    class Cart {}
+    for (const value of ['text', 5, null, undefined, new Map([['a', 1]]), Buffer.from('x'), new Date(), new Cart()]) {
+      const session = arrived({ a: 1 });
+      expect(() => {
+        session.value = value as Record<string, unknown>;
+      }).toThrow(expect.objectContaining({ code: 'GW_API_SESSION' }));
+      expect(session.value).toEqual({ a: 1 });
+      expect(session.takeChange()).toBeNull();
+    }
+  });
+
+  it('is as it was when it holds what can not be sent', () => {
+    for (const bad of [() => {}, Symbol('x'), 2n ** 70n, new Map([[{}, 1]]), new Date()]) {
+      const session = arrived({ a: 1 });
+      session.value.a = 2;
+      session.value.bad = bad;
+      expect(() => session.takeChange()).toThrow(expect.objectContaining({ code: 'GW_PHP_UNSUPPORTED' }));
+      expect(session.value).toEqual({ a: 1 });
+      expect(session.takeChange()).toBeNull();
+      session.value.a = 3;
+      expect(decoded(session.takeChange())).toEqual({ a: 3 });
+    }
+  });
+
+  it('reports a value that contains itself', () => {
+    const session = new SessionState();
+    session.value.self = session.value;
+    expect(() => session.takeChange()).toThrow(expect.objectContaining({ code: 'GW_PHP_LIMIT' }));
+  });
+
+  it('throws when the gateway has a session that can not be read, and does not touch it', () => {
+    const session = new SessionState();
+    arrive(session, Buffer.from('O:8:"stdClass":0:{}'));
+    expect(() => session.value).toThrow(expect.objectContaining({ code: 'GW_PHP_REFUSED' }));
+    expect(session.takeChange()).toBeNull();
+    arrive(session, serialize({ a: 1 }));
+    expect(session.value).toEqual({ a: 1 });
+  });
+
+  it('counts what is no array as none', () => {
+    const session = new SessionState();
+    arrive(session, Buffer.from('s:4:"text";'));
+    expect(session.value).toEqual({});
+    expect(session.takeChange()).toBeNull();
+  });
+});
+
+describe('a session whose changes are on their way', () => {
+  it('stands while events carry the text from before them', () => {
+    const session = arrived({ n: 0 });
+    for (let n = 1; n <= 5; n++) {
+      arrive(session, serialize({ n: 0 }));
+      expect(session.value.n).toBe(n - 1);
+      session.value.n = n;
+      session.takeChange();
+    }
+  });
+
+  it('stands while events carry one of them', () => {
+    const session = arrived({ n: 0 });
+    for (const n of [1, 2, 3]) write(session, { n });
+    for (const n of [0, 1, 1, 3, 3]) {
+      arrive(session, serialize({ n }));
+      expect(session.value).toEqual({ n: 3 });
+    }
+  });
+
+  it("gives way to somebody else's text", () => {
+    const session = arrived({ n: 0 });
+    write(session, { n: 1 });
+    arrive(session, serialize({ n: 77 }));
+    expect(session.value).toEqual({ n: 77 });
+    expect(session.takeChange()).toBeNull();
+  });
+
+  it('gives way to an older text of its own once a newer one has arrived', () => {
+    const session = arrived({ n: 0 });
+    write(session, { n: 1 });
+    write(session, { n: 2 });
+    arrive(session, serialize({ n: 2 }));
+    arrive(session, serialize({ n: 1 }));
+    expect(session.value).toEqual({ n: 1 });
+  });
+
+  it('stands when it goes back and forth between two texts', () => {
+    const session = arrived({ on: false });
+    write(session, { on: true });
+    write(session, { on: false });
+    // Forwarded before the first of them, then between the two, then behind both.
+    for (const on of [false, true, false]) {
+      arrive(session, serialize({ on }));
+      expect(session.value).toEqual({ on: false });
+    }
+  });
+
+  it('does not remember without end what is set and reset between events', () => {
+    const session = arrived({});
+    // Two events at a time, in step with the gateway: each carries the empty session, which may be old or new.
+    for (let n = 0; n < 1200; n++) {
+      arrive(session, NONE);
+      write(session, n % 2 === 0 ? { request: n } : {});
+    }
+    arrive(session, NONE);
+    // Nothing of it is taken for our own any more.
+    arrive(session, serialize({ request: 0 }));
+    expect(session.value).toEqual({ request: 0 });
+  });
+
+  it('is given again when it could not be sent', () => {
+    const session = arrived({ n: 0 });
+    session.value.n = 1;
+    session.takeChange();
+    session.notSent();
+    arrive(session, serialize({ n: 0 }));
+    expect(decoded(session.takeChange())).toEqual({ n: 1 });
+    expect(session.takeChange()).toBeNull();
+  });
+
+  it('is given again when only the last of several could not be sent', () => {
+    const session = arrived({ n: 0 });
+    write(session, { n: 1 });
+    session.value.n = 2;
+    session.takeChange();
+    session.notSent();
+    arrive(session, serialize({ n: 1 }));
+    expect(session.value.n).toBe(2);
+    expect(decoded(session.takeChange())).toEqual({ n: 2 });
+  });
+
+  it('gives way to somebody else also when it could not be sent', () => {
+    const session = arrived({ n: 0 });
+    session.value.n = 1;
+    session.takeChange();
+    session.notSent();
+    arrive(session, serialize({ n: 77 }));
+    expect(session.takeChange()).toBeNull();
+    expect(session.value).toEqual({ n: 77 });
+  });
+});
+
+describe('a random model of a gateway and a worker', () => {
+  it('loses no change of its own when nobody else writes, whatever the texts', () => {
+    for (let seed = 1; seed <= 300; seed++) {
+      const random = seededRandom(seed);
+      const session = new SessionState();
+      // What the worker believes, what the gateway has, and what is on its way in each direction.
+      let expected: Record<string, unknown> = {};
+      let stored: Buffer = NONE;
+      const toGateway: Buffer[] = [];
+      const toWorker: Buffer[] = [];
+      const values = 2 + Math.floor(random() * 4);
+      for (let step = 0; step < 400; step++) {
+        const choice = random();
+        if (choice < 0.35) {
+          toWorker.push(stored);
+        } else if (choice < 0.65 && toGateway.length > 0) {
+          stored = toGateway.shift() as Buffer;
+        } else if (toWorker.length > 0) {
+          arrive(session, toWorker.shift() as Buffer);
+          expect(session.value, `seed ${seed}, step ${step}`).toEqual(expected);
+          // Few values, so that the same texts come again and again.
+          const value = Math.floor(random() * values);
+          if (random() < 0.8) session.value = value === 0 ? {} : { value };
+          expected = structuredClone(session.value);
+          const text = session.takeChange();
+          if (text === null) continue;
+          if (random() < 0.1) session.notSent();
+          else toGateway.push(text);
+        }
+      }
+      // Everything arrives, one more event comes and its handler: the gateway then has what the worker has.
+      while (toWorker.length > 0) arrive(session, toWorker.shift() as Buffer);
+      const last = session.takeChange();
+      if (last !== null) toGateway.push(last);
+      stored = toGateway.at(-1) ?? stored;
+      arrive(session, stored);
+      expect(session.value, `seed ${seed}`).toEqual(expected);
+      expect(stored.length === 0 ? {} : unserialize(stored), `seed ${seed}`).toEqual(expected);
+    }
+  });
+
+  it('sees what somebody else wrote at the next event that was forwarded behind it', () => {
+    for (let seed = 1; seed <= 300; seed++) {
+      const random = seededRandom(seed);
+      const session = new SessionState();
+      let stored: Buffer = NONE;
+      let counter = 0;
+      const toGateway: Buffer[] = [];
+      const toWorker: Buffer[] = [];
+      for (let step = 0; step < 300; step++) {
+        const choice = random();
+        if (choice < 0.05) stored = serialize({ foreign: ++counter });
+        else if (choice < 0.35) toWorker.push(stored);
+        else if (choice < 0.65 && toGateway.length > 0) stored = toGateway.shift() as Buffer;
+        else if (toWorker.length > 0) {
+          arrive(session, toWorker.shift() as Buffer);
+          session.value.own = ++counter;
+          toGateway.push(session.takeChange() as Buffer);
+        }
+      }
+      // All own writes have arrived, then somebody else's.
+      while (toWorker.length > 0) arrive(session, toWorker.shift() as Buffer);
+      if (toGateway.length > 0) arrive(session, toGateway.at(-1) as Buffer);
+      arrive(session, serialize({ foreign: 'last' }));
+      expect(session.value, `seed ${seed}`).toEqual({ foreign: 'last' });
+    }
+  });
+});
+
+function arrive(session: SessionState, text: Buffer): void {
+  session.arrived(text, 0, text.length);
+}
+
+function arrived(value: Record<string, unknown>): SessionState {
+  const session = new SessionState();
+  arrive(session, Object.keys(value).length === 0 ? NONE : serialize(value));
+  return session;
+}
+
+function write(session: SessionState, value: Record<string, unknown>): void {
+  session.value = value;
+  expect(session.takeChange()).not.toBeNull();
+}
+
+function decoded(text: Buffer | null): unknown {
+  return text === null ? null : unserialize(text);
+}
