@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, it } from 'vitest';
 import { eventually } from '../support/eventually.js';
-import { freePort, freePortPair } from '../support/free-port.js';
+import { freePortPair, freePorts } from '../support/free-port.js';
 import { endScripts, type Script, startScript } from '../support/processes.js';
 import { TextTalker } from '../support/talkers.js';
 
@@ -24,9 +24,9 @@ class Apart {
   }
 
   static async prepare(): Promise<Apart> {
-    const textPort = await freePort();
+    const [textPort = 0, registerPort = 0] = await freePorts(2);
     const env = {
-      REGISTER_PORT: String(await freePort()),
+      REGISTER_PORT: String(registerPort),
       TEXT_PORT: String(textPort),
       INNER_PORT: String(await freePortPair()),
     };

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
-import { freePort, freePortPair } from '../support/free-port.js';
+import { freePortPair, freePorts } from '../support/free-port.js';
 import { endScripts, type Script, startScript } from '../support/processes.js';
 import { TextTalker } from '../support/talkers.js';
 
@@ -9,10 +9,10 @@ const SCRIPT = fileURLToPath(new URL('./fixtures/cluster.mjs', import.meta.url))
 afterEach(endScripts);
 
 async function start(env: Readonly<Record<string, string>> = {}): Promise<{ script: Script; port: number }> {
-  const port = await freePort();
+  const [port = 0, registerPort = 0] = await freePorts(2);
   const script = startScript(SCRIPT, {
     env: {
-      REGISTER_PORT: String(await freePort()),
+      REGISTER_PORT: String(registerPort),
       TEXT_PORT: String(port),
       INNER_PORT: String(await freePortPair()),
       ...env,

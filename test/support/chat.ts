@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { eventually } from './eventually.js';
-import { freePort, freePortPair } from './free-port.js';
+import { freePortPair, freePorts } from './free-port.js';
 import { type Script, startScript } from './processes.js';
 import { TextTalker, WebSocketTalker } from './talkers.js';
 
@@ -29,13 +29,8 @@ export class Chat {
   static async launch(env: Readonly<Record<string, string>> = {}): Promise<Chat> {
     if (!existsSync(START)) throw new Error('apps/chat is not built: npm run build');
     const inner = await freePortPair();
-    const ports = {
-      register: await freePort(),
-      text: await freePort(),
-      webSocket: await freePort(),
-      web: await freePort(),
-      inner,
-    };
+    const [register = 0, text = 0, webSocket = 0, web = 0] = await freePorts(4);
+    const ports = { register, text, webSocket, web, inner };
     const script = startScript(START, {
       args: ['start'],
       env: {

@@ -8,6 +8,14 @@ export async function freePort(host = '127.0.0.1'): Promise<number> {
   return port;
 }
 
+/** As many different ports that were free a moment ago. */
+export async function freePorts(count: number, host = '127.0.0.1'): Promise<number[]> {
+  // All are held until the last is found: one that is let go may be given again.
+  const held = await Promise.all(Array.from({ length: count }, () => busyPort(host)));
+  await Promise.all(held.map(({ server }) => closed(server)));
+  return held.map(({ port }) => port);
+}
+
 /** The first of two ports in a row that were free a moment ago. */
 export async function freePortPair(host = '127.0.0.1'): Promise<number> {
   for (;;) {
