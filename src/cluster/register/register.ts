@@ -142,7 +142,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
   onOpen(): void {}
 
   onFail(connection: TcpConnection, error: GatewayWorkerError): void {
-    this.#warn(error.message, connection, error.code);
+    this.#warn(error.message, connection, error.code, error.code);
   }
 
   onFull(): void {}
@@ -184,11 +184,13 @@ export class Register extends BaseWorker implements ConnectionOwner {
     this.#warn(`a connection was refused: ${reason}`, connection, 'GW_REGISTER_REFUSED');
     if (reply !== null) connection.send(reply, RAW);
     connection.close();
+    // It may take its time to hang up; nobody is to be sent to it meanwhile.
+    this.#tell(this.#book.left(connection));
   }
 
-  #warn(message: string, connection: TcpConnection, code: string): void {
+  #warn(message: string, connection: TcpConnection, code: string, alike = message): void {
     const fields = { code, peer: hostPort(connection.remoteAddress, connection.remotePort) };
-    const passed = this.#throttle.pass(message, performance.now(), fields);
+    const passed = this.#throttle.pass(alike, performance.now(), fields);
     if (passed !== null) this.#logger.warn(message, passed);
   }
 }
