@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
-import { GATEWAY_DEFAULTS, type GatewayOptions } from '../../src/cluster/gateway/options.js';
 import { GatewayProcess } from '../../src/cluster/gateway/gateway-process.js';
+import { GATEWAY_DEFAULTS, type GatewayOptions } from '../../src/cluster/gateway/options.js';
 import type {
   Extension,
   GatewayIdentity,
@@ -8,13 +8,7 @@ import type {
   GatewayLinkEvents,
   WorkerPeer,
 } from '../../src/cluster/link/mod.js';
-import {
-  FLAG_SCALAR,
-  type PacketHead,
-  PacketReader,
-  packetHead,
-  writePacket,
-} from '../../src/cluster/protocol/mod.js';
+import { FLAG_SCALAR, type PacketHead, PacketReader, packetHead, writePacket } from '../../src/cluster/protocol/mod.js';
 import { parseAddress } from '../../src/core/net/mod.js';
 import { Arena } from '../../src/util/mod.js';
 import { RecordingLogger } from './recording-logger.js';
@@ -115,7 +109,13 @@ export class FakeGatewayLink implements GatewayLink {
   }
 
   /** Has the gateway carry out one command. */
-  command(cmd: number, connectionId = 0, ext: string | Buffer = '', body: string | Buffer = '', flag = FLAG_SCALAR): void {
+  command(
+    cmd: number,
+    connectionId = 0,
+    ext: string | Buffer = '',
+    body: string | Buffer = '',
+    flag = FLAG_SCALAR,
+  ): void {
     this.packet(packetBytes(cmd, connectionId, ext, body, flag));
   }
 
