@@ -5,8 +5,8 @@ import { GatewayMesh } from '../../../src/cluster/link/mod.js';
 import { Command, MAX_PACKET_SIZE } from '../../../src/cluster/protocol/mod.js';
 import { parseAddress } from '../../../src/core/net/mod.js';
 import { eventually } from '../../support/eventually.js';
-import { RawServer } from '../../support/line-server.js';
 import { MeshWorker } from '../../support/mesh.js';
+import { RawServer } from '../../support/raw-server.js';
 import { RecordingLogger } from '../../support/recording-logger.js';
 import { TcpClient } from '../../support/tcp-client.js';
 

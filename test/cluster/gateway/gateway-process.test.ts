@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import { Command, FLAG_BINARY, FLAG_SCALAR, PHP_MAX_PACKET_SIZE } from '../../../src/cluster/protocol/mod.js';
 import { eventually } from '../../support/eventually.js';
-import { startGateway, type TestGateway } from '../../support/gateway-link.js';
+import { FakeWorker, startGateway, type TestGateway } from '../../support/gateway-link.js';
 import { TcpClient } from '../../support/tcp-client.js';
 import { WsClient } from '../../support/ws-client.js';
 
@@ -253,7 +253,7 @@ describe('a worker whose queue is full', () => {
     gateway.link.leave(first);
     client.write('1\n2\n');
     await eventually('the message to wait', () => gateway.process.clients.get(1)?.connection.paused);
-    const { FakeWorker } = await import('../../support/gateway-link.js');
+
     const second = new FakeWorker('second');
     second.full = true;
     gateway.link.events.workerJoined(second);
@@ -346,7 +346,7 @@ describe('stop', () => {
     await eventually('our end', () => rude.ended);
   });
 
-  it('without a worker waits for none', async () => {
+  it('ends the wait for a worker with it', async () => {
     const gateway = await startGateway();
     await using client = await TcpClient.open(gateway.port);
     await clientsKnown(gateway, 1);
@@ -358,7 +358,7 @@ describe('stop', () => {
     expect(gateway.process.clients.size).toBe(0);
   });
 
-  it('of one that never heard of a worker starts no timer for the last events', async () => {
+  it('starts no timer for last events that no worker is there to take', async () => {
     const gateway = await startGateway({ maxWaitingTime: 60 });
     const worker = gateway.link.join();
     await using client = await TcpClient.open(gateway.port);

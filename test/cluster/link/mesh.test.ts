@@ -6,8 +6,8 @@ import { Register } from '../../../src/cluster/register/mod.js';
 import { eventually } from '../../support/eventually.js';
 import { freePort } from '../../support/free-port.js';
 import { packetBytes } from '../../support/gateway-link.js';
-import { RawServer } from '../../support/line-server.js';
 import { MeshGateway, MeshWorker, PhpPeer } from '../../support/mesh.js';
+import { RawServer } from '../../support/raw-server.js';
 import { RecordingLogger } from '../../support/recording-logger.js';
 import { hex, vectors } from '../protocol/support.js';
 
@@ -89,6 +89,11 @@ describe('gateway and worker find each other', () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(worker.addresses.sort()).toEqual([a.address, b.address].sort());
     expect(a.workers.size + b.workers.size).toBe(2);
+    // What one says takes nothing from what the other has said: this gateway is still looked for.
+    await b.mesh.close();
+    await eventually('the link to end', () => worker.live.length === 1);
+    await using again = await MeshGateway.start({ lanPort: b.port });
+    await eventually('the link again', () => again.workers.size === 1);
   });
 
   it('and take no notice of addresses that are none', async () => {
@@ -271,19 +276,18 @@ describe('the inner port', () => {
     await eventually('the worker to be gone', () => gateway.workers.size === 0, 900);
   });
 
-  it('takes a worker that has hung up from the table when an event is for it, and says that the event was not taken', async () => {
-    await using gateway = await MeshGateway.start();
+  it('takes a worker that has hung up from the table when an event is for it, and says that it was not taken', async () => {
+    await using gateway = await MeshGateway.start({ sendToWorkerBufferSize: 50_000_000 });
     await using worker = new PhpPeer(gateway.port, true);
     worker.join();
     await eventually('the worker', () => gateway.workers.size === 1);
-    const [peer] = gateway.workers.values();
+    // What it does not read keeps the connection from ending.
+    worker.socket.pause();
+    gateway.event(Buffer.alloc(20_000_000));
     worker.socket.end();
-    // It has our end, but its side of the connection is not gone.
-    await eventually('our end', () => worker.ended);
-    if (gateway.workers.size === 1) {
-      expect(gateway.event('lost?')).toBe(false);
-      expect(gateway.workers.get(peer?.key ?? '')).toBeUndefined();
-    }
+    await eventually('an event not to be taken', () => !gateway.event('x'));
+    expect(gateway.workers.size).toBe(0);
+    expect(gateway.mesh.counters.connections).toBe(1);
   });
 
   it('sends away, after ten seconds, who has not shown the key', { timeout: 40_000 }, async () => {
@@ -346,6 +350,21 @@ describe('a worker key that is in use', () => {
     expect(gateway.event('for the new one')).toBe(true);
     await eventually('the event', () => fresh.packets.at(-1)?.body === 'for the new one');
     expect(gateway.logger.count('under a key that is in use')).toBe(1);
+  });
+});
+
+describe('the older link under a key', () => {
+  it('is closed, after what was queued for it', async () => {
+    await using gateway = await MeshGateway.start();
+    await using old = new PhpPeer(gateway.port);
+    old.join();
+    await eventually('the old one', () => gateway.workers.size === 1);
+    gateway.event('last');
+    await using fresh = new PhpPeer(gateway.port);
+    fresh.join();
+    await old.untilClosed();
+    expect(old.packets.map(({ body }) => body)).toEqual(['last']);
+    expect(fresh.closed).toBe(false);
   });
 });
 
