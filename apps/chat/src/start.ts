@@ -31,7 +31,7 @@ new Worker(null, {
   },
 });
 
-await run();
+await run({ logLevel: settings.logLevel });
 
 console.log(`
   Talk in a terminal:   telnet 127.0.0.1 ${textPort}
