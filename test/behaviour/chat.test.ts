@@ -112,7 +112,7 @@ describe('the chat', () => {
   it('refuses a port in use with one clear message, and starts nothing', async () => {
     const { server, port } = await busyPort('127.0.0.1');
     try {
-      const chat = await Chat.launch({ CHAT_TEXT_PORT: String(port) });
+      const chat = await Chat.launch({ CHAT_TEXT_PORT: String(port), CHAT_LOG_LEVEL: 'info' });
       const { code } = await chat.script.exit();
       expect(code).toBe(1);
       expect(chat.script.output.trim()).toBe(
