@@ -374,6 +374,10 @@ test('mistakes in address and options are told when the worker is made', () => {
   expect(make('tcp://0.0.0.0:1', { onMessage: 'x' })).toThrow(
     "option 'onMessage' must be a function, or null, got 'x'",
   );
+  const protocol = { input: () => 0, decode: () => '', encode: () => '' };
+  expect(make('text://0.0.0.0:1', { protocol })).toThrow(
+    'a protocol of your own goes with tcp://, not text://0.0.0.0:1',
+  );
   for (const options of [
     { count: 0 },
     { count: 1025 },
@@ -382,6 +386,7 @@ test('mistakes in address and options are told when the worker is made', () => {
     { handshakeTimeout: 0.05 },
     { closeTimeout: '10' },
     { protocol: 'text' },
+    { protocol: { input: () => 0, decode: () => '' } },
     { name: '' },
   ]) {
     expect(make('tcp://0.0.0.0:1', options)).toThrow(OptionsError);
