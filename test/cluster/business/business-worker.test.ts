@@ -259,8 +259,8 @@ describe('a worker that stops', () => {
     const { client } = await line(cluster);
     client.send('1', '2');
     await eventually('the first to be at work', () => log.length === 1);
-    // The second is known to have come when the gateway has answered what was asked behind it.
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    // The second has come when somebody who connected after it is greeted: events travel in one row.
+    await line(cluster);
     const [worker] = cluster.workers;
     const stopped = worker?.stop();
     await new Promise((resolve) => setTimeout(resolve, 50));
