@@ -235,6 +235,17 @@ describe('a client', () => {
   });
 });
 
+describe('two workers of one name', () => {
+  it('do not start: gateways would take each for the other', async () => {
+    const make = (registerAddress: string) => new BusinessWorker({ events: { onMessage: () => {} }, registerAddress });
+    const workers = [make('127.0.0.1:1'), make('127.0.0.1:2'), make('127.0.0.1:1')];
+    await expect(startService({ workers, processes: 'single', ownsProcess: false })).rejects.toMatchObject({
+      code: 'GW_START_NAME_TWICE',
+      message: "there are two of BusinessWorker 'BusinessWorker' at 127.0.0.1:1; give one of them another name",
+    });
+  });
+});
+
 describe('a worker that stops', () => {
   it('waits for the handlers at work and what waits behind them, then calls onWorkerStop, then leaves', async () => {
     const hang = deferred();
