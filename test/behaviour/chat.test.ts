@@ -123,4 +123,19 @@ describe('the chat', () => {
       server.close();
     }
   });
+
+  it('refuses a page port in use as clearly', async () => {
+    const { server, port } = await busyPort('127.0.0.1');
+    try {
+      const chat = await Chat.launch({ CHAT_WEB_PORT: String(port), CHAT_LOG_LEVEL: 'error' });
+      const { code } = await chat.script.exit();
+      expect(code).toBe(1);
+      expect(chat.script.output.trim()).toBe(
+        `ChatPage:0 could not start: cannot listen on http://127.0.0.1:${port}: the port is in use; stop the program that uses it or choose another port with CHAT_WEB_PORT`,
+      );
+      expect(chat.script.group()).toEqual([]);
+    } finally {
+      server.close();
+    }
+  });
 });

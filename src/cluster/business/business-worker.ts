@@ -75,6 +75,8 @@ const CHECKS: Checks<BusinessWorkerOptions> = {
 export class BusinessWorker extends BaseWorker {
   readonly name: string;
   readonly count: number;
+  /** Gateways know a worker by its host and name: of two that share both, each would push the other one out. */
+  override readonly identity: string;
   readonly #options: Readonly<BusinessWorkerOptions>;
   readonly #events: EventsSource;
   readonly #registerAddresses: readonly string[];
@@ -97,6 +99,7 @@ export class BusinessWorker extends BaseWorker {
     this.#registerAddresses = checkRegisterAddresses(this.#options.registerAddress);
     this.name = this.#options.name;
     this.count = this.#options.count;
+    this.identity = `BusinessWorker '${this.name}' at ${this.#registerAddresses.join()}`;
   }
 
   /** The gateway API of this worker. @throws ApiError `GW_API_NOT_RUNNING` before it has started and once it has stopped */

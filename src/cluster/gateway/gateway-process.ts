@@ -220,7 +220,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       this.#workers.delete(worker.key);
       this.#router.workerLeft(worker.key);
     }
-    this.#logger.info('a worker left', { worker: worker.key });
+    // Of a gateway that stops it is the other way round, and each worker would be a line at every Ctrl+C.
+    this.#logger[this.#stopping ? 'debug' : 'info']('a worker left', { worker: worker.key });
     const paused = this.#pausedFor.get(worker);
     if (paused === undefined) return;
     this.#pausedFor.delete(worker);

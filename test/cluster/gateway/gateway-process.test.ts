@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import { Command, FLAG_BINARY, FLAG_SCALAR, PHP_MAX_PACKET_SIZE } from '../../../src/cluster/protocol/mod.js';
+import type { Protocol } from '../../../src/core/protocols/mod.js';
 import { eventually } from '../../support/eventually.js';
 import { FakeWorker, startGateway, type TestGateway } from '../../support/gateway-link.js';
 import { TcpClient } from '../../support/tcp-client.js';
@@ -370,4 +371,27 @@ describe('stop', () => {
     expect(timers()).toBe(before);
     await client.untilClosed();
   });
+});
+
+describe('a user-defined protocol', () => {
+  it.each([undefined, 'commas'])(
+    'named %s gets values as they are, and its messages travel as values',
+    async (name) => {
+      const protocol: Protocol<unknown, unknown> = {
+        ...(name === undefined ? {} : { name }),
+        input: (buffer) => buffer.indexOf(',') + 1,
+        decode: (bytes) => ({ text: bytes.toString('utf8', 0, bytes.length - 1) }),
+        encode: (data) => `${typeof data} ${JSON.stringify(data)}\n`,
+      };
+      await using gateway = await startGateway({ protocol }, { scheme: 'tcp' });
+      const worker = gateway.link.join();
+      await using client = await TcpClient.open(gateway.port);
+      client.write('hi,');
+      await eventually('the message', () => worker.bodies(ON_MESSAGE).length === 1);
+      expect(worker.bodies(ON_MESSAGE)).toEqual(['a:1:{s:4:"text";s:2:"hi";}']);
+      gateway.link.command(Command.SEND_TO_ONE, 1, '', 'a:1:{s:1:"n";i:7;}', 0);
+      gateway.link.command(Command.SEND_TO_ONE, 1, '', 'text');
+      await client.untilText('object {"n":7}\nobject {"type":"Buffer","data":[116,101,120,116]}\n');
+    },
+  );
 });

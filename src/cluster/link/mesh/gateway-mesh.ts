@@ -193,9 +193,11 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
     }
     const old = this.#workers.get(key);
     if (old !== undefined) {
-      this.#options.logger.warn('a worker joined under a key that is in use; the older link is closed', {
-        worker: key,
-      });
+      const message =
+        'a worker joined under a key that is in use; the older link is closed (if this repeats: give each BusinessWorker of a host a name of its own)';
+      // Two of one name push each other out for ever, several times a second.
+      const passed = this.#throttle.pass('key in use', performance.now(), { worker: key });
+      if (passed !== null) this.#options.logger.warn(message, passed);
       this.workerLeft(old);
       old.connection.close();
     }
