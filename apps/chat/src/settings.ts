@@ -16,14 +16,20 @@ export const settings = {
 
 function logLevel(text: string): LogLevel {
   if (text === 'debug' || text === 'info' || text === 'warn' || text === 'error') return text;
-  throw new Error(`CHAT_LOG_LEVEL must be debug, info, warn or error, got '${text}'`);
+  return refuse(`CHAT_LOG_LEVEL must be debug, info, warn or error, got '${text}'`);
 }
 
 function port(variable: string, standard: number): number {
   const text = process.env[variable] ?? String(standard);
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1 || value > 65_534) {
-    throw new Error(`${variable} must be a port from 1 to 65534, got '${text}'`);
+    return refuse(`${variable} must be a port from 1 to 65534, got '${text}'`);
   }
   return value;
+}
+
+/** A person's mistake: a line that says which, without a stack. */
+function refuse(message: string): never {
+  console.error(message);
+  return process.exit(1);
 }

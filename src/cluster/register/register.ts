@@ -13,7 +13,6 @@ import {
 } from '../../core/net/mod.js';
 import {
   BaseWorker,
-  closeAll,
   type PlannedListen,
   type ProcessContext,
   STOP_PHASE,
@@ -107,7 +106,8 @@ export class Register extends BaseWorker implements ConnectionOwner {
 
   async stop(): Promise<void> {
     this.#listener?.close();
-    await closeAll(this.#connections);
+    // Nothing is owed to anybody here: they come again when there is a Register again.
+    for (const connection of this.#connections) connection.destroy();
   }
 
   onBytes(connection: TcpConnection, buffer: Buffer, start: number, end: number): void {
