@@ -74,7 +74,8 @@ export function sessionsIn(payload: Buffer, gateway: GatewayPeer): Map<string, R
   const sessions = new Map<string, Record<string, unknown>>();
   const texts = arrayOf(unserialize(payload, 0, payload.length, EXACT_BYTES), gateway);
   for (const [connectionId, text] of texts) {
-    sessions.set(clientIdOf(connectionId, gateway), Buffer.isBuffer(text) ? readableSession(text) : {});
+    if (!Buffer.isBuffer(text)) throw senseless(gateway);
+    sessions.set(clientIdOf(connectionId, gateway), readableSession(text));
   }
   return sessions;
 }
