@@ -10,6 +10,7 @@ export { LinkError } from './cluster/link/mod.js';
 export { PhpSerializeError } from './cluster/protocol/mod.js';
 export type { RegisterOptions } from './cluster/register/mod.js';
 export { Register } from './cluster/register/mod.js';
+export type { CertificateOptions, TlsListenOptions } from './core/net/mod.js';
 export { AddressError, ConnectionError, ListenError } from './core/net/mod.js';
 export type { Service, ServiceOptions, WorkerCallbacks, WorkerOptions } from './core/process/mod.js';
 export { StartError, Worker, WorkerConnection } from './core/process/mod.js';

@@ -6,6 +6,7 @@ import {
   type ConnectionLimits,
   type ConnectionOwner,
   Listener,
+  type ListenerTls,
   type NetAddress,
   type SharedFrame,
   shareFrame,
@@ -100,7 +101,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#router = new BindingRouter(options.router);
     this.#waiting = new WaitingRoom(options.maxWaitingBytes, options.maxWaitingTime);
     this.#heartbeat = new Heartbeat(options.pingInterval, options.pingNotResponseLimit, sendsPing(options.pingData));
-    this.#listener = new Listener(address, (socket) => this.#accept(socket));
+    this.#listener = new Listener(address, (socket) => this.#accept(socket), this.#tls());
   }
 
   /** The public port. */
@@ -252,6 +253,16 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   warn(message: string, fields: LogFields = {}, alike = message): void {
     const passed = this.#throttle.pass(alike, performance.now(), fields);
     if (passed !== null) this.#logger.warn(message, passed);
+  }
+
+  #tls(): ListenerTls | null {
+    const { tls: options, handshakeTimeout } = this.#options;
+    if (options === null) return null;
+    const onRefused = (error: GatewayWorkerError, peer: string) => {
+      this.counters.protocolErrors++;
+      this.warn(error.message, { code: error.code, client: peer, ...error.fields }, error.code);
+    };
+    return { options, handshakeTimeout, onRefused };
   }
 
   #accept(socket: Socket): void {

@@ -1,4 +1,4 @@
-import { CONNECTION_LIMITS, type ConnectionLimits } from '../../core/net/mod.js';
+import { CONNECTION_LIMITS, type ConnectionLimits, type TlsListenOptions } from '../../core/net/mod.js';
 import { LIMIT_CHECKS } from '../../core/process/mod.js';
 import type { Protocol } from '../../core/protocols/mod.js';
 import {
@@ -50,6 +50,11 @@ export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSiz
   maxWaitingTime: number;
   /** A protocol of your own for the clients, over `tcp://`; default none. */
   protocol: Protocol | null;
+  /**
+   * TLS on the public port: what `node:tls` takes (`cert`, `key`, `ca`, `SNICallback` …), and `serverNames` for several
+   * certificates; default none. A client exists once its TLS handshake is done.
+   */
+  tls: TlsListenOptions | null;
 }
 
 export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
@@ -72,6 +77,7 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   handshakeTimeout: CONNECTION_LIMITS.handshakeTimeout,
   closeTimeout: CONNECTION_LIMITS.closeTimeout,
   protocol: null,
+  tls: null,
 });
 
 const ipv4: Check = (value) =>
@@ -99,4 +105,5 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   handshakeTimeout,
   closeTimeout,
   protocol: orNull(object),
+  tls: orNull(object),
 };
