@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import type { GatewayConnection } from './gateway-connection.js';
 
 const NO_SESSION = Buffer.alloc(0);
 const MAX_CONNECTION_ID = 0xffff_ffff;
@@ -24,6 +25,8 @@ export class ClientEntry<Connection = unknown> {
   heartbeat = -1;
   /** An event of it was lost and it is being closed: workers do not hear of it any more. */
   abandoned = false;
+  /** What hooks and routers are given; made when it is first needed. */
+  view: GatewayConnection | null = null;
 
   constructor(connectionId: number, connection: Connection, clientIp: number, clientPort: number) {
     this.connectionId = connectionId;

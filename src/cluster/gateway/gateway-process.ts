@@ -34,9 +34,12 @@ import {
 import { Clients } from './clients.js';
 import { COMMANDS } from './commands/mod.js';
 import type { CommandHandler, GatewayClientEntry, GatewayContext } from './context.js';
+import { GatewayConnection } from './gateway-connection.js';
 import { Heartbeat, sendsPing } from './heartbeat.js';
 import type { GatewayOptions } from './options.js';
+import { faultOfAnswer, type RoutedEvent, type Router, WorkerTable } from './own-router.js';
 import { BindingRouter } from './router.js';
+import { THREW, UserCode } from './user-code.js';
 import { WaitingRoom } from './waiting-room.js';
 
 const NO_BODY = Buffer.alloc(0);
@@ -46,6 +49,14 @@ const MAX_CONNECTION_ID = 0xffff_ffff;
 const CLOSE_GOING_AWAY = 1001;
 const CLOSE_TOO_BIG = 1009;
 const CLOSE_TRY_AGAIN_LATER = 1013;
+
+/** What a router calls the events. */
+const ROUTED_EVENT: Readonly<Record<EventCommand, RoutedEvent>> = {
+  [Command.ON_CONNECT]: 'onConnect',
+  [Command.ON_WEBSOCKET_CONNECT]: 'onWebSocketConnect',
+  [Command.ON_MESSAGE]: 'onMessage',
+  [Command.ON_CLOSE]: 'onClose',
+};
 
 const WAITING_CHECK_MS = 250;
 
@@ -66,7 +77,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   readonly #link: GatewayLink;
   readonly #listener: Listener;
   readonly #router: BindingRouter;
+  readonly #ownRouter: Router | null;
+  readonly #userCode = new UserCode((message, fields, alike) => this.#error(message, fields, alike));
   readonly #workers = new Map<string, WorkerPeer>();
+  /** The same for hooks and routers. */
+  readonly #workerTable: WorkerTable;
   /** Clients that are not read because their worker's queue is full. */
   readonly #pausedFor = new Map<WorkerPeer, Set<GatewayClientEntry>>();
   readonly #waiting: WaitingRoom<GatewayClientEntry>;
@@ -98,7 +113,9 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     });
     this.clients = new Clients(firstConnectionId);
     this.codec = listenCodec(address, options.protocol);
-    this.#router = new BindingRouter(options.router);
+    this.#ownRouter = typeof options.router === 'function' ? options.router : null;
+    this.#router = new BindingRouter(typeof options.router === 'function' ? 'leastConnections' : options.router);
+    this.#workerTable = new WorkerTable(this.#router);
     this.#waiting = new WaitingRoom(options.maxWaitingBytes, options.maxWaitingTime);
     this.#heartbeat = new Heartbeat(options.pingInterval, options.pingNotResponseLimit, sendsPing(options.pingData));
     this.#listener = new Listener(address, (socket) => this.#accept(socket), this.#tls());
@@ -203,6 +220,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   workerJoined(worker: WorkerPeer): void {
     this.#workers.set(worker.key, worker);
     this.#router.workerJoined(worker.key);
+    this.#workerTable.add(worker);
     this.#logger.debug('a worker joined', { worker: worker.key });
     const waited = this.#waiting.takeAll();
     for (const { client, command, body, flag } of waited) {
@@ -220,6 +238,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     if (this.#workers.get(worker.key) === worker) {
       this.#workers.delete(worker.key);
       this.#router.workerLeft(worker.key);
+      this.#workerTable.delete(worker.key);
     }
     this.#logger.info('a worker left', { worker: worker.key });
     const paused = this.#pausedFor.get(worker);
@@ -255,6 +274,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     if (passed !== null) this.#logger.warn(message, passed);
   }
 
+  #error(message: string, fields: LogFields, alike: string): void {
+    const passed = this.#throttle.pass(alike, performance.now(), fields);
+    if (passed !== null) this.#logger.error(message, passed);
+  }
+
   #tls(): ListenerTls | null {
     const { tls: options, handshakeTimeout } = this.#options;
     if (options === null) return null;
@@ -282,7 +306,10 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     end: number,
     flag: number,
   ): void {
-    const key = this.#router.route(client);
+    const key =
+      this.#ownRouter === null
+        ? this.#router.route(client)
+        : this.#askRouter(this.#ownRouter, client, command, body.subarray(start, end));
     const worker = key === null ? undefined : this.#workers.get(key);
     if (worker === undefined) {
       this.#wait(client, command, Buffer.from(body.subarray(start, end)), flag);
@@ -316,6 +343,27 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       });
     }
     if (command === Command.ON_MESSAGE && worker.full) this.#pauseFor(worker, client);
+  }
+
+  /** Workers that are gone are not offered, and where there is none the function is not asked. */
+  #askRouter(router: Router, client: GatewayClientEntry, command: EventCommand, body: Buffer): string | null {
+    const workers = this.#workerTable.all;
+    if (workers.size === 0) return null;
+    const key = this.#userCode.call('router', router, workers, this.#viewOf(client), ROUTED_EVENT[command], body);
+    if (key === THREW) return this.#router.route(client);
+    const fault = faultOfAnswer(key, workers);
+    if (fault === undefined) {
+      this.#router.bind(client, key);
+      return key;
+    }
+    const message = `the router was no help, the default one decides: ${fault}`;
+    this.#error(message, { code: 'GW_GATEWAY_ROUTER', ...this.#facts(client) }, 'router');
+    return this.#router.route(client);
+  }
+
+  #viewOf(client: GatewayClientEntry): GatewayConnection {
+    client.view ??= new GatewayConnection(client, this.#head);
+    return client.view;
   }
 
   #pauseFor(worker: WorkerPeer, client: GatewayClientEntry): void {

@@ -14,6 +14,7 @@ import {
 } from '../../util/mod.js';
 import { registerAddressCheck } from '../link/mod.js';
 import { ipToNumber } from '../protocol/mod.js';
+import type { Router } from './own-router.js';
 import type { BalanceMode } from './router.js';
 
 /** Options of a Gateway. Times in seconds, sizes in bytes. Names and defaults are the original's where it has them. */
@@ -38,8 +39,8 @@ export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSiz
   pingNotResponseLimit: number;
   /** What is sent as heartbeat; default empty: clients are expected to send, and are sent nothing. */
   pingData: string;
-  /** How a worker is chosen for a new client; default `leastConnections`. */
-  router: BalanceMode;
+  /** How a worker is chosen for a new client, or a function that is asked for every event; default `leastConnections`. */
+  router: BalanceMode | Router;
   /** Bytes waiting for one worker from which on its clients are not read; default 10,240,000. */
   sendToWorkerBufferSize: number;
   /** Bytes waiting for one client from which on messages for it are dropped; default 1,024,000. */
@@ -83,6 +84,11 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
 const ipv4: Check = (value) =>
   typeof value === 'string' && ipToNumber(value) !== undefined ? undefined : 'an IPv4 address such as 192.168.0.10';
 
+const routerCheck: Check = (value) => {
+  const expected = typeof value === 'function' ? undefined : oneOf('leastConnections', 'random')(value);
+  return expected === undefined ? undefined : `${expected} or a function`;
+};
+
 const { maxPackageSize, handshakeTimeout, closeTimeout } = LIMIT_CHECKS;
 
 export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
@@ -96,7 +102,7 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   pingInterval: seconds(),
   pingNotResponseLimit: integer(0, 1_000_000),
   pingData: text,
-  router: oneOf('leastConnections', 'random'),
+  router: routerCheck,
   sendToWorkerBufferSize: integer(1),
   sendToClientBufferSize: integer(1),
   maxWaitingBytes: integer(0),
