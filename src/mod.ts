@@ -4,7 +4,7 @@ export type { Group, Message, MessageOptions, SendToAllOptions, SendToGroupOptio
 export { ApiError, GatewayApi, gateway, QueryError } from './cluster/api/mod.js';
 export type { BusinessWorkerOptions, Events, EventsSource, WebSocketRequest } from './cluster/business/mod.js';
 export { BusinessWorker, Client, EventsError } from './cluster/business/mod.js';
-export type { ConnectedWorker, GatewayOptions, RoutedEvent, Router } from './cluster/gateway/mod.js';
+export type { ConnectedWorker, GatewayHooks, GatewayOptions, RoutedEvent, Router } from './cluster/gateway/mod.js';
 export { Gateway, GatewayConnection } from './cluster/gateway/mod.js';
 export { LinkError } from './cluster/link/mod.js';
 export { PhpSerializeError } from './cluster/protocol/mod.js';

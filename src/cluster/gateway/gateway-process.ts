@@ -13,7 +13,7 @@ import {
   TcpConnection,
 } from '../../core/net/mod.js';
 import { closeAll, listenCodec } from '../../core/process/mod.js';
-import type { Codec, HandshakeRequest } from '../../core/protocols/mod.js';
+import type { Codec, HandshakeRequest, HandshakeResponse } from '../../core/protocols/mod.js';
 import { type GatewayWorkerError, type LogFields, type Logger, LogThrottle, messageOf } from '../../util/mod.js';
 import type { CommandSource, GatewayLink, GatewayLinkEvents, WorkerPeer } from '../link/mod.js';
 import {
@@ -37,11 +37,12 @@ import type { CommandHandler, GatewayClientEntry, GatewayContext } from './conte
 import { GatewayConnection } from './gateway-connection.js';
 import { Heartbeat, sendsPing } from './heartbeat.js';
 import type { GatewayOptions } from './options.js';
-import { faultOfAnswer, type RoutedEvent, type Router, WorkerTable } from './own-router.js';
+import { type ConnectedWorker, faultOfAnswer, type RoutedEvent, type Router, WorkerTable } from './own-router.js';
 import { BindingRouter } from './router.js';
 import { THREW, UserCode } from './user-code.js';
 import { WaitingRoom } from './waiting-room.js';
 
+const FORBIDDEN = Buffer.from('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
 const NO_BODY = Buffer.alloc(0);
 const MAX_CONNECTION_ID = 0xffff_ffff;
 
@@ -184,8 +185,9 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     }
   }
 
-  onHandshake(connection: TcpConnection, request: HandshakeRequest): boolean {
+  onHandshake(connection: TcpConnection, request: HandshakeRequest, response: HandshakeResponse): boolean {
     const client = connection.context as GatewayClientEntry;
+    if (!this.#admits(client, request, response)) return false;
     const body = websocketConnectBody({
       ...request,
       remoteAddress: connection.remoteAddress,
@@ -213,6 +215,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     if (!client.abandoned) this.#event(client, Command.ON_CLOSE, NO_BODY, 0, 0, FLAG_SCALAR);
     this.#router.clientLeft(client);
     this.clients.remove(client);
+    const { onClose } = this.#options;
+    if (onClose !== null) this.#userCode.call('onClose', onClose, this.#viewOf(client));
   }
 
   // ---- what the link tells ----
@@ -220,7 +224,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   workerJoined(worker: WorkerPeer): void {
     this.#workers.set(worker.key, worker);
     this.#router.workerJoined(worker.key);
-    this.#workerTable.add(worker);
+    const added = this.#workerTable.add(worker);
     this.#logger.debug('a worker joined', { worker: worker.key });
     const waited = this.#waiting.takeAll();
     for (const { client, command, body, flag } of waited) {
@@ -232,15 +236,24 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     // Only now: what a client sends next must not overtake what it had waiting.
     const held = this.#heldClients();
     for (const { client } of waited) if (!held.has(client)) client.connection.resumeRecv();
+    const { onBusinessWorkerConnected: hook } = this.#options;
+    if (hook !== null) this.#userCode.call('onBusinessWorkerConnected', hook, added);
   }
 
   workerLeft(worker: WorkerPeer): void {
+    let removed: ConnectedWorker | undefined;
     if (this.#workers.get(worker.key) === worker) {
       this.#workers.delete(worker.key);
       this.#router.workerLeft(worker.key);
-      this.#workerTable.delete(worker.key);
+      removed = this.#workerTable.delete(worker.key);
     }
     this.#logger.info('a worker left', { worker: worker.key });
+    this.#resumeClientsOf(worker);
+    const { onBusinessWorkerClose: hook } = this.#options;
+    if (hook !== null && removed !== undefined) this.#userCode.call('onBusinessWorkerClose', hook, removed);
+  }
+
+  #resumeClientsOf(worker: WorkerPeer): void {
     const paused = this.#pausedFor.get(worker);
     if (paused === undefined) return;
     this.#pausedFor.delete(worker);
@@ -294,7 +307,28 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     const ip = ipToNumber(connection.remoteAddress.replace(/^::ffff:/, '')) ?? 0;
     const client = this.clients.add(connection, ip, connection.remotePort);
     connection.context = client;
+    const { onConnect } = this.#options;
+    if (onConnect !== null) {
+      this.#userCode.call('onConnect', onConnect, this.#viewOf(client));
+      if (connection.status !== 'established') {
+        client.abandoned = true;
+        return;
+      }
+    }
     this.#event(client, Command.ON_CONNECT, NO_BODY, 0, 0, FLAG_SCALAR);
+  }
+
+  #admits(client: GatewayClientEntry, request: HandshakeRequest, response: HandshakeResponse): boolean {
+    const { onWebSocketConnect: hook } = this.#options;
+    if (hook === null) return true;
+    const { connection } = client;
+    const said = this.#userCode.call('onWebSocketConnect', hook, this.#viewOf(client), request, response);
+    if (connection.status !== 'established') return false;
+    // It decides who may come in: one that fails lets nobody in.
+    if (said !== false && said !== THREW) return true;
+    connection.writeProtocol(FORBIDDEN);
+    connection.close();
+    return false;
   }
 
   /** Hands one event to the client's worker, or has it wait for one. */

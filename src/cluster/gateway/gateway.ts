@@ -16,7 +16,7 @@ import { GATEWAY_CHECKS, GATEWAY_DEFAULTS, type GatewayOptions } from './options
 
 /**
  * Keeps client connections, their sessions, uids and groups; forwards what clients do to the BusinessWorkers and carries out
- * what they command. Runs no code of yours, so that it need not be reloaded.
+ * what they command. Runs no code of yours but hooks and a router, where given, so that it need not be reloaded.
  */
 export class Gateway extends BaseWorker {
   readonly name: string;

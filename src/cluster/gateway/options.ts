@@ -1,9 +1,10 @@
 import { CONNECTION_LIMITS, type ConnectionLimits, type TlsListenOptions } from '../../core/net/mod.js';
 import { LIMIT_CHECKS } from '../../core/process/mod.js';
-import type { Protocol } from '../../core/protocols/mod.js';
+import type { HandshakeRequest, HandshakeResponse, Protocol } from '../../core/protocols/mod.js';
 import {
   type Check,
   type Checks,
+  callback,
   integer,
   nonEmptyText,
   object,
@@ -14,11 +15,34 @@ import {
 } from '../../util/mod.js';
 import { registerAddressCheck } from '../link/mod.js';
 import { ipToNumber } from '../protocol/mod.js';
-import type { Router } from './own-router.js';
+import type { GatewayConnection } from './gateway-connection.js';
+import type { ConnectedWorker, Router } from './own-router.js';
 import type { BalanceMode } from './router.js';
 
+/**
+ * Code of yours inside a gateway process, as the original's callbacks. It must be short: all clients of the process wait for
+ * it. What it throws, or its promise rejects with, is reported, and the process goes on.
+ */
+export interface GatewayHooks {
+  /** A client was accepted; workers have not heard of it, and do not if it is closed here. */
+  onConnect: ((client: GatewayConnection) => unknown) | null;
+  /** A client is gone and its workers have been told; it has no uid and no groups any more. */
+  onClose: ((client: GatewayConnection) => unknown) | null;
+  /**
+   * A WebSocket handshake is right and not yet answered. Returning false, or throwing, refuses it with status 403; closing
+   * the client refuses it without an answer. Header lines may be added to `response`.
+   */
+  onWebSocketConnect:
+    | ((client: GatewayConnection, request: HandshakeRequest, response: HandshakeResponse) => unknown)
+    | null;
+  /** A BusinessWorker is there; events that waited for one have been handed over. */
+  onBusinessWorkerConnected: ((worker: ConnectedWorker) => unknown) | null;
+  /** A BusinessWorker has left. */
+  onBusinessWorkerClose: ((worker: ConnectedWorker) => unknown) | null;
+}
+
 /** Options of a Gateway. Times in seconds, sizes in bytes. Names and defaults are the original's where it has them. */
-export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSize'> {
+export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSize'>, GatewayHooks {
   /** Shown in logs and status; default `Gateway`. */
   name: string;
   /** Processes; default 1. They share the public port; each has an inner port of its own. */
@@ -79,6 +103,11 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   closeTimeout: CONNECTION_LIMITS.closeTimeout,
   protocol: null,
   tls: null,
+  onConnect: null,
+  onClose: null,
+  onWebSocketConnect: null,
+  onBusinessWorkerConnected: null,
+  onBusinessWorkerClose: null,
 });
 
 const ipv4: Check = (value) =>
@@ -112,4 +141,9 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   closeTimeout,
   protocol: orNull(object),
   tls: orNull(object),
+  onConnect: orNull(callback),
+  onClose: orNull(callback),
+  onWebSocketConnect: orNull(callback),
+  onBusinessWorkerConnected: orNull(callback),
+  onBusinessWorkerClose: orNull(callback),
 };
