@@ -23,6 +23,8 @@ export class ClientEntry<Connection = unknown> {
   workerKey: string | null = null;
   /** Ticks since the last message; −1 right after one. */
   heartbeat = -1;
+  /** Bytes that had come from it when it was looked at last; see WebSocketPings. */
+  heardBytes = 0;
   /** An event of it was lost and it is being closed: workers do not hear of it any more. */
   abandoned = false;
   /** What hooks and routers are given; made when it is first needed. */

@@ -10,6 +10,7 @@ import {
   type NetAddress,
   type SharedFrame,
   shareFrame,
+  sharePing,
   TcpConnection,
 } from '../../core/net/mod.js';
 import { closeAll, listenCodec } from '../../core/process/mod.js';
@@ -41,6 +42,7 @@ import { type ConnectedWorker, faultOfAnswer, type RoutedEvent, type Router, Wor
 import { BindingRouter } from './router.js';
 import { THREW, UserCode } from './user-code.js';
 import { WaitingRoom } from './waiting-room.js';
+import { WebSocketPings } from './websocket-pings.js';
 
 const FORBIDDEN = Buffer.from('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
 const NO_BODY = Buffer.alloc(0);
@@ -87,6 +89,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   readonly #pausedFor = new Map<WorkerPeer, Set<GatewayClientEntry>>();
   readonly #waiting: WaitingRoom<GatewayClientEntry>;
   readonly #heartbeat: Heartbeat;
+  /** In place of a heartbeat. */
+  readonly #pings: WebSocketPings;
   /** Filled anew for each event. */
   readonly #head = packetHead();
   #heartbeatTimer: NodeJS.Timeout | null = null;
@@ -119,6 +123,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#workerTable = new WorkerTable(this.#router);
     this.#waiting = new WaitingRoom(options.maxWaitingBytes, options.maxWaitingTime);
     this.#heartbeat = new Heartbeat(options.pingInterval, options.pingNotResponseLimit, sendsPing(options.pingData));
+    const pings = options.pingInterval === 0 && this.codec.encodePing !== undefined;
+    this.#pings = new WebSocketPings(pings ? options.webSocketPingInterval : 0);
     this.#listener = new Listener(address, (socket) => this.#accept(socket), this.#tls());
   }
 
@@ -144,8 +150,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     }
     this.#head.gatewayPort = this.#listener.port;
     this.#link.announce();
-    const { tickSeconds } = this.#heartbeat;
-    if (tickSeconds > 0) this.#heartbeatTimer = setInterval(() => this.#beat(), tickSeconds * 1000);
+    // One of the two at most ticks.
+    const heartbeat = this.#heartbeat.tickSeconds;
+    const pings = this.#pings.tickSeconds;
+    if (heartbeat > 0) this.#heartbeatTimer = setInterval(() => this.#beat(), heartbeat * 1000);
+    else if (pings > 0) this.#heartbeatTimer = setInterval(() => this.#ping(), pings * 1000);
   }
 
   async stop(): Promise<void> {
@@ -235,7 +244,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     }
     // Only now: what a client sends next must not overtake what it had waiting.
     const held = this.#heldClients();
-    for (const { client } of waited) if (!held.has(client)) client.connection.resumeRecv();
+    for (const { client } of waited) if (!held.has(client)) this.#resume(client);
     const { onBusinessWorkerConnected: hook } = this.#options;
     if (hook !== null) this.#userCode.call('onBusinessWorkerConnected', hook, added);
   }
@@ -257,7 +266,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     const paused = this.#pausedFor.get(worker);
     if (paused === undefined) return;
     this.#pausedFor.delete(worker);
-    for (const client of paused) client.connection.resumeRecv();
+    for (const client of paused) this.#resume(client);
   }
 
   workerDrained(worker: WorkerPeer): void {
@@ -267,7 +276,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       // Each has messages held: all of them at once would be more than the worker's queue may take.
       if (worker.full) return;
       paused.delete(client);
-      client.connection.resumeRecv();
+      this.#resume(client);
     }
     // Another set may have taken its place meanwhile: the worker may have left.
     if (paused.size === 0 && this.#pausedFor.get(worker) === paused) this.#pausedFor.delete(worker);
@@ -407,6 +416,12 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     else paused.add(client);
   }
 
+  #resume(client: GatewayClientEntry): void {
+    // What it sent meanwhile, a pong too, is yet to be read.
+    if (this.#pings.tickSeconds > 0) this.#pings.excuse(client);
+    client.connection.resumeRecv();
+  }
+
   /** A message of a user-defined protocol that is neither text nor bytes travels as a PHP value. */
   #structuredMessage(client: GatewayClientEntry, value: object | null): void {
     let body: Buffer;
@@ -473,6 +488,25 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       } else if (action === 'send') {
         frame ??= this.#pingFrame();
         if (frame !== null) client.connection.sendShared(frame);
+      }
+    }
+  }
+
+  #ping(): void {
+    let frame: SharedFrame | null = null;
+    for (const client of this.clients.all) {
+      const { connection } = client;
+      // One that is not read can't show that it is there. Handshakes and closing connections have deadlines of their own.
+      if (connection.paused || !connection.ready) {
+        this.#pings.excuse(client);
+        continue;
+      }
+      const action = this.#pings.tick(client, connection.bytesRead);
+      if (action === 'destroy') {
+        connection.destroy();
+      } else if (action === 'send') {
+        frame ??= sharePing(this.codec);
+        if (frame !== null) connection.sendShared(frame);
       }
     }
   }

@@ -57,6 +57,11 @@ export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSiz
   registerAddress: string | readonly string[];
   /** Shared by everything in the cluster; default empty: whoever reaches the inner port may command. */
   secretKey: string;
+  /**
+   * Where there is no heartbeat (`pingInterval` 0), seconds between pings of the WebSocket protocol, which browsers answer by
+   * themselves; default 25, 0: none. A client from whom not a byte comes for an interval after a ping is cut off.
+   */
+  webSocketPingInterval: number;
   /** Seconds between heartbeats; default 0: none. */
   pingInterval: number;
   /** How many heartbeats a client may leave unanswered; default 0: any number. */
@@ -90,6 +95,7 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   innerTcpWorkerListen: '',
   registerAddress: '127.0.0.1:1236',
   secretKey: '',
+  webSocketPingInterval: 25,
   pingInterval: 0,
   pingNotResponseLimit: 0,
   pingData: '',
@@ -128,6 +134,7 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   innerTcpWorkerListen: text,
   registerAddress: registerAddressCheck,
   secretKey: text,
+  webSocketPingInterval: seconds(),
   pingInterval: seconds(),
   pingNotResponseLimit: integer(0, 1_000_000),
   pingData: text,
