@@ -4,12 +4,13 @@ export type { Group, Message, MessageOptions, SendToAllOptions, SendToGroupOptio
 export { ApiError, GatewayApi, gateway, QueryError, WorkerGatewayApi } from './cluster/api/mod.js';
 export type { BusinessWorkerOptions, Events, EventsSource, WebSocketRequest } from './cluster/business/mod.js';
 export { BusinessWorker, Client, EventsError } from './cluster/business/mod.js';
-export type { GatewayOptions } from './cluster/gateway/mod.js';
-export { Gateway } from './cluster/gateway/mod.js';
+export type { ConnectedWorker, GatewayHooks, GatewayOptions, RoutedEvent, Router } from './cluster/gateway/mod.js';
+export { Gateway, GatewayConnection } from './cluster/gateway/mod.js';
 export { LinkError } from './cluster/link/mod.js';
 export { PhpSerializeError } from './cluster/protocol/mod.js';
 export type { RegisterOptions } from './cluster/register/mod.js';
 export { Register } from './cluster/register/mod.js';
+export type { CertificateOptions, TlsListenOptions } from './core/net/mod.js';
 export { AddressError, ConnectionError, ListenError } from './core/net/mod.js';
 export type { Service, ServiceOptions, WorkerCallbacks, WorkerOptions } from './core/process/mod.js';
 export { StartError, Worker, WorkerConnection } from './core/process/mod.js';

@@ -1,5 +1,6 @@
 export type { RunOptions } from './cli/mod.js';
 export { run } from './cli/mod.js';
+export type { CertificateOptions, TlsListenOptions } from './core/net/mod.js';
 export { AddressError, ConnectionError, ListenError } from './core/net/mod.js';
 export type { Service, ServiceOptions, WorkerCallbacks, WorkerOptions } from './core/process/mod.js';
 export { StartError, Worker, WorkerConnection } from './core/process/mod.js';

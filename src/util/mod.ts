@@ -13,6 +13,7 @@ export {
   nearest,
   nonEmptyText,
   OptionsError,
+  object,
   oneOf,
   orNull,
   readOptions,

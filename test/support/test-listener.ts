@@ -1,11 +1,14 @@
+import type { Socket } from 'node:net';
 import {
   CONNECTION_LIMITS,
   ConnectionCounters,
+  type ConnectionError,
   type ConnectionLimits,
   type ConnectionOwner,
   Listener,
   parseAddress,
   TcpConnection,
+  type TlsListenOptions,
 } from '../../src/core/net/mod.js';
 import { type Codec, type HandshakeRequest, type HandshakeResponse, textCodec } from '../../src/core/protocols/mod.js';
 import type { GatewayWorkerError } from '../../src/util/mod.js';
@@ -84,6 +87,7 @@ export interface TestListenerOptions {
   readonly codec?: Codec;
   readonly limits?: Partial<ConnectionLimits>;
   readonly host?: string;
+  readonly tls?: TlsListenOptions;
   readonly whenAccepted?: (connection: TcpConnection) => void;
 }
 
@@ -93,22 +97,35 @@ const listeners = new Set<TestListener>();
 export class TestListener {
   readonly owner = new TestOwner();
   readonly connections: TcpConnection[] = [];
-  readonly sockets: import('node:net').Socket[] = [];
+  readonly sockets: Socket[] = [];
+  /** What came to nothing during the TLS handshake. */
+  readonly refused: { readonly error: ConnectionError; readonly peer: string }[] = [];
   readonly #listener: Listener;
 
-  constructor({ codec = textCodec, limits, host = '127.0.0.1', whenAccepted }: TestListenerOptions = {}) {
+  constructor({ codec = textCodec, limits, host = '127.0.0.1', tls, whenAccepted }: TestListenerOptions = {}) {
     const all = { ...CONNECTION_LIMITS, ...limits };
-    this.#listener = new Listener(parseAddress(`tcp://${host}:0`, ['tcp']), (socket) => {
+    const accept = (socket: Socket) => {
       const connection = new TcpConnection(socket, codec, this.owner, all);
       this.connections.push(connection);
       this.sockets.push(socket);
       whenAccepted?.(connection);
-    });
+    };
+    const secured = tls && {
+      options: tls,
+      handshakeTimeout: all.handshakeTimeout,
+      onRefused: (error: ConnectionError, peer: string) => void this.refused.push({ error, peer }),
+    };
+    this.#listener = new Listener(parseAddress(`tcp://${host}:0`, ['tcp']), accept, secured);
     listeners.add(this);
   }
 
   get port(): number {
     return this.#listener.port;
+  }
+
+  /** TLS handshakes that go on. */
+  get handshakes(): number {
+    return this.#listener.handshakes;
   }
 
   listen(): Promise<void> {

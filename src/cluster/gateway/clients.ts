@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import type { GatewayConnection } from './gateway-connection.js';
 
 const NO_SESSION = Buffer.alloc(0);
 const MAX_CONNECTION_ID = 0xffff_ffff;
@@ -22,8 +23,12 @@ export class ClientEntry<Connection = unknown> {
   workerKey: string | null = null;
   /** Ticks since the last message; −1 right after one. */
   heartbeat = -1;
+  /** Bytes that had come from it when it was looked at last; see WebSocketPings. */
+  heardBytes = 0;
   /** An event of it was lost and it is being closed: workers do not hear of it any more. */
   abandoned = false;
+  /** What hooks and routers are given; made when it is first needed. */
+  view: GatewayConnection | null = null;
 
   constructor(connectionId: number, connection: Connection, clientIp: number, clientPort: number) {
     this.connectionId = connectionId;

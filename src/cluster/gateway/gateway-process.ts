@@ -6,13 +6,15 @@ import {
   type ConnectionLimits,
   type ConnectionOwner,
   Listener,
+  type ListenerTls,
   type NetAddress,
   type SharedFrame,
   shareFrame,
+  sharePing,
   TcpConnection,
 } from '../../core/net/mod.js';
 import { closeAll, listenCodec } from '../../core/process/mod.js';
-import type { Codec, HandshakeRequest } from '../../core/protocols/mod.js';
+import type { Codec, HandshakeRequest, HandshakeResponse } from '../../core/protocols/mod.js';
 import { type GatewayWorkerError, type LogFields, type Logger, LogThrottle, messageOf } from '../../util/mod.js';
 import type { CommandSource, GatewayLink, GatewayLinkEvents, WorkerPeer } from '../link/mod.js';
 import {
@@ -33,11 +35,16 @@ import {
 import { Clients } from './clients.js';
 import { COMMANDS } from './commands/mod.js';
 import type { CommandHandler, GatewayClientEntry, GatewayContext } from './context.js';
+import { GatewayConnection } from './gateway-connection.js';
 import { Heartbeat, sendsPing } from './heartbeat.js';
 import type { GatewayOptions } from './options.js';
+import { type ConnectedWorker, faultOfAnswer, type RoutedEvent, type Router, WorkerTable } from './own-router.js';
 import { BindingRouter } from './router.js';
+import { THREW, UserCode } from './user-code.js';
 import { WaitingRoom } from './waiting-room.js';
+import { WebSocketPings } from './websocket-pings.js';
 
+const FORBIDDEN = Buffer.from('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
 const NO_BODY = Buffer.alloc(0);
 const MAX_CONNECTION_ID = 0xffff_ffff;
 
@@ -45,6 +52,14 @@ const MAX_CONNECTION_ID = 0xffff_ffff;
 const CLOSE_GOING_AWAY = 1001;
 const CLOSE_TOO_BIG = 1009;
 const CLOSE_TRY_AGAIN_LATER = 1013;
+
+/** What a router calls the events. */
+const ROUTED_EVENT: Readonly<Record<EventCommand, RoutedEvent>> = {
+  [Command.ON_CONNECT]: 'onConnect',
+  [Command.ON_WEBSOCKET_CONNECT]: 'onWebSocketConnect',
+  [Command.ON_MESSAGE]: 'onMessage',
+  [Command.ON_CLOSE]: 'onClose',
+};
 
 const WAITING_CHECK_MS = 250;
 
@@ -65,11 +80,17 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   readonly #link: GatewayLink;
   readonly #listener: Listener;
   readonly #router: BindingRouter;
+  readonly #ownRouter: Router | null;
+  readonly #userCode = new UserCode((message, fields, alike) => this.#error(message, fields, alike));
   readonly #workers = new Map<string, WorkerPeer>();
+  /** The same for hooks and routers. */
+  readonly #workerTable: WorkerTable;
   /** Clients that are not read because their worker's queue is full. */
   readonly #pausedFor = new Map<WorkerPeer, Set<GatewayClientEntry>>();
   readonly #waiting: WaitingRoom<GatewayClientEntry>;
   readonly #heartbeat: Heartbeat;
+  /** In place of a heartbeat. */
+  readonly #pings: WebSocketPings;
   /** Filled anew for each event. */
   readonly #head = packetHead();
   #heartbeatTimer: NodeJS.Timeout | null = null;
@@ -97,10 +118,14 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     });
     this.clients = new Clients(firstConnectionId);
     this.codec = listenCodec(address, options.protocol);
-    this.#router = new BindingRouter(options.router);
+    this.#ownRouter = typeof options.router === 'function' ? options.router : null;
+    this.#router = new BindingRouter(typeof options.router === 'function' ? 'leastConnections' : options.router);
+    this.#workerTable = new WorkerTable(this.#router);
     this.#waiting = new WaitingRoom(options.maxWaitingBytes, options.maxWaitingTime);
     this.#heartbeat = new Heartbeat(options.pingInterval, options.pingNotResponseLimit, sendsPing(options.pingData));
-    this.#listener = new Listener(address, (socket) => this.#accept(socket));
+    const pings = options.pingInterval === 0 && this.codec.encodePing !== undefined;
+    this.#pings = new WebSocketPings(pings ? options.webSocketPingInterval : 0);
+    this.#listener = new Listener(address, (socket) => this.#accept(socket), this.#tls());
   }
 
   /** The public port. */
@@ -125,8 +150,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     }
     this.#head.gatewayPort = this.#listener.port;
     this.#link.announce();
-    const { tickSeconds } = this.#heartbeat;
-    if (tickSeconds > 0) this.#heartbeatTimer = setInterval(() => this.#beat(), tickSeconds * 1000);
+    // One of the two at most ticks.
+    const heartbeat = this.#heartbeat.tickSeconds;
+    const pings = this.#pings.tickSeconds;
+    if (heartbeat > 0) this.#heartbeatTimer = setInterval(() => this.#beat(), heartbeat * 1000);
+    else if (pings > 0) this.#heartbeatTimer = setInterval(() => this.#ping(), pings * 1000);
   }
 
   async stop(): Promise<void> {
@@ -166,8 +194,9 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     }
   }
 
-  onHandshake(connection: TcpConnection, request: HandshakeRequest): boolean {
+  onHandshake(connection: TcpConnection, request: HandshakeRequest, response: HandshakeResponse): boolean {
     const client = connection.context as GatewayClientEntry;
+    if (!this.#admits(client, request, response)) return false;
     const body = websocketConnectBody({
       ...request,
       remoteAddress: connection.remoteAddress,
@@ -195,6 +224,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     if (!client.abandoned) this.#event(client, Command.ON_CLOSE, NO_BODY, 0, 0, FLAG_SCALAR);
     this.#router.clientLeft(client);
     this.clients.remove(client);
+    const { onClose } = this.#options;
+    if (onClose !== null) this.#userCode.call('onClose', onClose, this.#viewOf(client));
   }
 
   // ---- what the link tells ----
@@ -202,6 +233,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   workerJoined(worker: WorkerPeer): void {
     this.#workers.set(worker.key, worker);
     this.#router.workerJoined(worker.key);
+    const added = this.#workerTable.add(worker);
     this.#logger.debug('a worker joined', { worker: worker.key });
     const waited = this.#waiting.takeAll();
     for (const { client, command, body, flag } of waited) {
@@ -212,20 +244,30 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     }
     // Only now: what a client sends next must not overtake what it had waiting.
     const held = this.#heldClients();
-    for (const { client } of waited) if (!held.has(client)) client.connection.resumeRecv();
+    for (const { client } of waited) if (!held.has(client)) this.#resume(client);
+    const { onBusinessWorkerConnected: hook } = this.#options;
+    if (hook !== null) this.#userCode.call('onBusinessWorkerConnected', hook, added);
   }
 
   workerLeft(worker: WorkerPeer): void {
+    let removed: ConnectedWorker | undefined;
     if (this.#workers.get(worker.key) === worker) {
       this.#workers.delete(worker.key);
       this.#router.workerLeft(worker.key);
+      removed = this.#workerTable.delete(worker.key);
     }
     // Of a gateway that stops it is the other way round, and each worker would be a line at every Ctrl+C.
     this.#logger[this.#stopping ? 'debug' : 'info']('a worker left', { worker: worker.key });
+    this.#resumeClientsOf(worker);
+    const { onBusinessWorkerClose: hook } = this.#options;
+    if (hook !== null && removed !== undefined) this.#userCode.call('onBusinessWorkerClose', hook, removed);
+  }
+
+  #resumeClientsOf(worker: WorkerPeer): void {
     const paused = this.#pausedFor.get(worker);
     if (paused === undefined) return;
     this.#pausedFor.delete(worker);
-    for (const client of paused) client.connection.resumeRecv();
+    for (const client of paused) this.#resume(client);
   }
 
   workerDrained(worker: WorkerPeer): void {
@@ -235,7 +277,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       // Each has messages held: all of them at once would be more than the worker's queue may take.
       if (worker.full) return;
       paused.delete(client);
-      client.connection.resumeRecv();
+      this.#resume(client);
     }
     // Another set may have taken its place meanwhile: the worker may have left.
     if (paused.size === 0 && this.#pausedFor.get(worker) === paused) this.#pausedFor.delete(worker);
@@ -255,12 +297,48 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     if (passed !== null) this.#logger.warn(message, passed);
   }
 
+  #error(message: string, fields: LogFields, alike: string): void {
+    const passed = this.#throttle.pass(alike, performance.now(), fields);
+    if (passed !== null) this.#logger.error(message, passed);
+  }
+
+  #tls(): ListenerTls | null {
+    const { tls: options, handshakeTimeout } = this.#options;
+    if (options === null) return null;
+    const onRefused = (error: GatewayWorkerError, peer: string) => {
+      this.counters.protocolErrors++;
+      this.warn(error.message, { code: error.code, client: peer, ...error.fields }, error.code);
+    };
+    return { options, handshakeTimeout, onRefused };
+  }
+
   #accept(socket: Socket): void {
     const connection = new TcpConnection(socket, this.codec, this, this.#limits);
     const ip = ipToNumber(connection.remoteAddress.replace(/^::ffff:/, '')) ?? 0;
     const client = this.clients.add(connection, ip, connection.remotePort);
     connection.context = client;
+    const { onConnect } = this.#options;
+    if (onConnect !== null) {
+      this.#userCode.call('onConnect', onConnect, this.#viewOf(client));
+      if (connection.status !== 'established') {
+        client.abandoned = true;
+        return;
+      }
+    }
     this.#event(client, Command.ON_CONNECT, NO_BODY, 0, 0, FLAG_SCALAR);
+  }
+
+  #admits(client: GatewayClientEntry, request: HandshakeRequest, response: HandshakeResponse): boolean {
+    const { onWebSocketConnect: hook } = this.#options;
+    if (hook === null) return true;
+    const { connection } = client;
+    const said = this.#userCode.call('onWebSocketConnect', hook, this.#viewOf(client), request, response);
+    if (connection.status !== 'established') return false;
+    // It decides who may come in: one that fails lets nobody in.
+    if (said !== false && said !== THREW) return true;
+    connection.writeProtocol(FORBIDDEN);
+    connection.close();
+    return false;
   }
 
   /** Hands one event to the client's worker, or has it wait for one. */
@@ -272,7 +350,10 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     end: number,
     flag: number,
   ): void {
-    const key = this.#router.route(client);
+    const key =
+      this.#ownRouter === null
+        ? this.#router.route(client)
+        : this.#askRouter(this.#ownRouter, client, command, body.subarray(start, end));
     const worker = key === null ? undefined : this.#workers.get(key);
     if (worker === undefined) {
       this.#wait(client, command, Buffer.from(body.subarray(start, end)), flag);
@@ -308,11 +389,38 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     if (command === Command.ON_MESSAGE && worker.full) this.#pauseFor(worker, client);
   }
 
+  /** Workers that are gone are not offered, and where there is none the function is not asked. */
+  #askRouter(router: Router, client: GatewayClientEntry, command: EventCommand, body: Buffer): string | null {
+    const workers = this.#workerTable.all;
+    if (workers.size === 0) return null;
+    const key = this.#userCode.call('router', router, workers, this.#viewOf(client), ROUTED_EVENT[command], body);
+    if (key === THREW) return this.#router.route(client);
+    const fault = faultOfAnswer(key, workers);
+    if (fault === undefined) {
+      this.#router.bind(client, key);
+      return key;
+    }
+    const message = `the router was no help, the default one decides: ${fault}`;
+    this.#error(message, { code: 'GW_GATEWAY_ROUTER', ...this.#facts(client) }, 'router');
+    return this.#router.route(client);
+  }
+
+  #viewOf(client: GatewayClientEntry): GatewayConnection {
+    client.view ??= new GatewayConnection(client, this.#head);
+    return client.view;
+  }
+
   #pauseFor(worker: WorkerPeer, client: GatewayClientEntry): void {
     client.connection.pauseRecv();
     const paused = this.#pausedFor.get(worker);
     if (paused === undefined) this.#pausedFor.set(worker, new Set([client]));
     else paused.add(client);
+  }
+
+  #resume(client: GatewayClientEntry): void {
+    // What it sent meanwhile, a pong too, is yet to be read.
+    if (this.#pings.tickSeconds > 0) this.#pings.excuse(client);
+    client.connection.resumeRecv();
   }
 
   /** A message of a user-defined protocol that is neither text nor bytes travels as a PHP value. */
@@ -381,6 +489,25 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       } else if (action === 'send') {
         frame ??= this.#pingFrame();
         if (frame !== null) client.connection.sendShared(frame);
+      }
+    }
+  }
+
+  #ping(): void {
+    let frame: SharedFrame | null = null;
+    for (const client of this.clients.all) {
+      const { connection } = client;
+      // One that is not read can't show that it is there. Handshakes and closing connections have deadlines of their own.
+      if (connection.paused || !connection.ready) {
+        this.#pings.excuse(client);
+        continue;
+      }
+      const action = this.#pings.tick(client, connection.bytesRead);
+      if (action === 'destroy') {
+        connection.destroy();
+      } else if (action === 'send') {
+        frame ??= sharePing(this.codec);
+        if (frame !== null) connection.sendShared(frame);
       }
     }
   }

@@ -1,4 +1,4 @@
-import { hostPort, type NetAddress, parseAddress } from '../../core/net/mod.js';
+import { checkTls, hostPort, type NetAddress, parseAddress } from '../../core/net/mod.js';
 import {
   BaseWorker,
   checkProtocolScheme,
@@ -7,6 +7,7 @@ import {
   type ProcessContext,
   STOP_PHASE,
   type StopPhase,
+  shownAddress,
 } from '../../core/process/mod.js';
 import { OptionsError, readOptions } from '../../util/mod.js';
 import { checkRegisterAddresses, GatewayMesh } from '../link/mod.js';
@@ -16,7 +17,7 @@ import { GATEWAY_CHECKS, GATEWAY_DEFAULTS, type GatewayOptions } from './options
 
 /**
  * Keeps client connections, their sessions, uids and groups; forwards what clients do to the BusinessWorkers and carries out
- * what they command. Runs no code of yours, so that it need not be reloaded.
+ * what they command. Runs no code of yours but hooks and a router, where given, so that it need not be reloaded.
  */
 export class Gateway extends BaseWorker {
   readonly name: string;
@@ -38,8 +39,9 @@ export class Gateway extends BaseWorker {
     this.#registerAddresses = checkRegisterAddresses(this.#options.registerAddress);
     this.name = this.#options.name;
     this.count = this.#options.count;
-    const { startPort, count, protocol } = this.#options;
+    const { startPort, count, protocol, tls } = this.#options;
     checkProtocolScheme('Gateway', this.#address, protocol);
+    if (tls !== null) checkTls('Gateway', tls);
     if (startPort + count - 1 > 65_535) {
       throw new OptionsError(
         'GW_OPTION_INVALID',
@@ -68,8 +70,8 @@ export class Gateway extends BaseWorker {
   }
 
   plannedListens(): readonly PlannedListen[] {
-    const { text, host, port } = this.#address;
-    const planned: PlannedListen[] = [{ address: text, host, port }];
+    const { host, port } = this.#address;
+    const planned: PlannedListen[] = [{ address: shownAddress(this.#address, this.#options.tls), host, port }];
     const innerHost = this.#innerHost();
     for (let id = 0; id < this.count; id++) {
       const innerPort = this.#innerPort(id);

@@ -1,3 +1,4 @@
 export { Gateway } from './gateway.js';
-
-export type { GatewayOptions } from './options.js';
+export { GatewayConnection } from './gateway-connection.js';
+export type { GatewayHooks, GatewayOptions } from './options.js';
+export type { ConnectedWorker, RoutedEvent, Router } from './own-router.js';

@@ -1,13 +1,48 @@
-import { CONNECTION_LIMITS, type ConnectionLimits } from '../../core/net/mod.js';
+import { CONNECTION_LIMITS, type ConnectionLimits, type TlsListenOptions } from '../../core/net/mod.js';
 import { LIMIT_CHECKS, protocolCheck } from '../../core/process/mod.js';
-import type { Protocol } from '../../core/protocols/mod.js';
-import { type Check, type Checks, integer, nonEmptyText, oneOf, orNull, seconds, text } from '../../util/mod.js';
+import type { HandshakeRequest, HandshakeResponse, Protocol } from '../../core/protocols/mod.js';
+import {
+  type Check,
+  type Checks,
+  callback,
+  integer,
+  nonEmptyText,
+  object,
+  oneOf,
+  orNull,
+  seconds,
+  text,
+} from '../../util/mod.js';
 import { registerAddressCheck } from '../link/mod.js';
 import { ipToNumber } from '../protocol/mod.js';
+import type { GatewayConnection } from './gateway-connection.js';
+import type { ConnectedWorker, Router } from './own-router.js';
 import type { BalanceMode } from './router.js';
 
+/**
+ * Code of yours inside a gateway process, as the original's callbacks. It must be short: all clients of the process wait for
+ * it. What it throws, or its promise rejects with, is reported, and the process goes on.
+ */
+export interface GatewayHooks {
+  /** A client was accepted; workers have not heard of it, and do not if it is closed here. */
+  onConnect: ((client: GatewayConnection) => unknown) | null;
+  /** A client is gone and its workers have been told; it has no uid and no groups any more. */
+  onClose: ((client: GatewayConnection) => unknown) | null;
+  /**
+   * A WebSocket handshake is right and not yet answered. Returning false, or throwing, refuses it with status 403; closing
+   * the client refuses it without an answer. Header lines may be added to `response`.
+   */
+  onWebSocketConnect:
+    | ((client: GatewayConnection, request: HandshakeRequest, response: HandshakeResponse) => unknown)
+    | null;
+  /** A BusinessWorker is there; events that waited for one have been handed over. */
+  onBusinessWorkerConnected: ((worker: ConnectedWorker) => unknown) | null;
+  /** A BusinessWorker has left. */
+  onBusinessWorkerClose: ((worker: ConnectedWorker) => unknown) | null;
+}
+
 /** Options of a Gateway. Times in seconds, sizes in bytes. Names and defaults are the original's where it has them. */
-export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSize'> {
+export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSize'>, GatewayHooks {
   /** Shown in logs and status; default `Gateway`. */
   name: string;
   /** Processes; default 1. They share the public port; each has an inner port of its own. */
@@ -22,14 +57,19 @@ export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSiz
   registerAddress: string | readonly string[];
   /** Shared by everything in the cluster; default empty: whoever reaches the inner port may command. */
   secretKey: string;
+  /**
+   * Where there is no heartbeat (`pingInterval` 0), seconds between pings of the WebSocket protocol, which browsers answer by
+   * themselves; default 25, 0: none. A client from whom not a byte comes for an interval after a ping is cut off.
+   */
+  webSocketPingInterval: number;
   /** Seconds between heartbeats; default 0: none. */
   pingInterval: number;
   /** How many heartbeats a client may leave unanswered; default 0: any number. */
   pingNotResponseLimit: number;
   /** What is sent as heartbeat; default empty: clients are expected to send, and are sent nothing. */
   pingData: string;
-  /** How a worker is chosen for a new client; default `leastConnections`. */
-  router: BalanceMode;
+  /** How a worker is chosen for a new client, or a function that is asked for every event; default `leastConnections`. */
+  router: BalanceMode | Router;
   /** Bytes waiting for one worker from which on its clients are not read; default 10,240,000. */
   sendToWorkerBufferSize: number;
   /** Bytes waiting for one client from which on messages for it are dropped; default 1,024,000. */
@@ -40,6 +80,11 @@ export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSiz
   maxWaitingTime: number;
   /** A protocol of your own for the clients, over `tcp://`; default none. */
   protocol: Protocol | null;
+  /**
+   * TLS on the public port: what `node:tls` takes (`cert`, `key`, `ca`, `SNICallback` …), and `serverNames` for several
+   * certificates; default none. A client exists once its TLS handshake is done.
+   */
+  tls: TlsListenOptions | null;
 }
 
 export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
@@ -50,6 +95,7 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   innerTcpWorkerListen: '',
   registerAddress: '127.0.0.1:1236',
   secretKey: '',
+  webSocketPingInterval: 25,
   pingInterval: 0,
   pingNotResponseLimit: 0,
   pingData: '',
@@ -62,10 +108,21 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   handshakeTimeout: CONNECTION_LIMITS.handshakeTimeout,
   closeTimeout: CONNECTION_LIMITS.closeTimeout,
   protocol: null,
+  tls: null,
+  onConnect: null,
+  onClose: null,
+  onWebSocketConnect: null,
+  onBusinessWorkerConnected: null,
+  onBusinessWorkerClose: null,
 });
 
 const ipv4: Check = (value) =>
   typeof value === 'string' && ipToNumber(value) !== undefined ? undefined : 'an IPv4 address such as 192.168.0.10';
+
+const routerCheck: Check = (value) => {
+  const expected = typeof value === 'function' ? undefined : oneOf('leastConnections', 'random')(value);
+  return expected === undefined ? undefined : `${expected} or a function`;
+};
 
 const { maxPackageSize, handshakeTimeout, closeTimeout } = LIMIT_CHECKS;
 
@@ -77,10 +134,11 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   innerTcpWorkerListen: text,
   registerAddress: registerAddressCheck,
   secretKey: text,
+  webSocketPingInterval: seconds(),
   pingInterval: seconds(),
   pingNotResponseLimit: integer(0, 1_000_000),
   pingData: text,
-  router: oneOf('leastConnections', 'random'),
+  router: routerCheck,
   sendToWorkerBufferSize: integer(1),
   sendToClientBufferSize: integer(1),
   maxWaitingBytes: integer(0),
@@ -89,4 +147,10 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   handshakeTimeout,
   closeTimeout,
   protocol: orNull(protocolCheck),
+  tls: orNull(object),
+  onConnect: orNull(callback),
+  onClose: orNull(callback),
+  onWebSocketConnect: orNull(callback),
+  onBusinessWorkerConnected: orNull(callback),
+  onBusinessWorkerClose: orNull(callback),
 };

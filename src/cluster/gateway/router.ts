@@ -52,10 +52,16 @@ export class BindingRouter {
     if (bound !== null && this.#workers.has(bound)) return bound;
     const chosen = this.#mode === 'random' ? this.#anyWorker() : this.#leastBound();
     if (chosen === null) return null;
-    this.clientLeft(client);
-    client.workerKey = chosen;
-    this.#bound.set(chosen, this.boundTo(chosen) + 1);
+    this.bind(client, chosen);
     return chosen;
+  }
+
+  /** Binds the client to a key, and to no other any more. */
+  bind(client: Bindable, key: string): void {
+    if (client.workerKey === key) return;
+    this.clientLeft(client);
+    client.workerKey = key;
+    this.#bound.set(key, this.boundTo(key) + 1);
   }
 
   /** The client is gone, or bound anew. */

@@ -1,6 +1,7 @@
 export type { NetAddress } from './address.js';
 export { AddressError, hostPort, parseAddress, parseHostPort } from './address.js';
 export { ConnectionError, ListenError } from './errors.js';
+export type { ListenerTls } from './listener.js';
 export { Listener } from './listener.js';
 export type { ConnectionLimits, ConnectionOwner, ConnectionStatus, SendOptions } from './tcp-connection.js';
 export {
@@ -8,7 +9,10 @@ export {
   ConnectionCounters,
   connectTcp,
   shareFrame,
+  sharePing,
   shareRaw,
   TcpConnection,
 } from './tcp-connection.js';
+export type { CertificateOptions, TlsListenOptions } from './tls.js';
+export { checkTls } from './tls.js';
 export { SharedFrame, turnWriter } from './turn-writer.js';

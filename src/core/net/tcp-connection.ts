@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { connect as connectSocket, isIPv6, type Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { ByteQueue, type GatewayWorkerError } from '../../util/mod.js';
 import {
   type Codec,
@@ -200,7 +201,19 @@ export class TcpConnection implements TurnFlushed, Expiring {
   isFull(limit: number): boolean {
     if (this.sendQueueSize < limit) return false;
     if (this.#pending !== null && this.#write()) turnWriter.retain();
-    return this.sendQueueSize >= limit;
+    if (this.sendQueueSize < limit) return false;
+    if (this.#socket.writableLength > 0) this.#mark();
+    return true;
+  }
+
+  /** The peer speaks TLS. */
+  get encrypted(): boolean {
+    return this.#socket instanceof TLSSocket;
+  }
+
+  /** Messages leave at once: connected, the handshake, where there is one, is done, and nobody has said goodbye. */
+  get ready(): boolean {
+    return this.#open && this.#status === 'established';
   }
 
   /** @internal The owner has been told of the end. */
@@ -519,17 +532,20 @@ export class TcpConnection implements TurnFlushed, Expiring {
     const socket = this.#socket;
     if (this.#status === 'closed') return false;
     // Bytes that are certain to wait leave the arena: only the first ones that the kernel does not take keep a slab.
-    const behind = socket.writableLength > 0;
+    const behind = socket.writableLength > 0 || (this.#marked && this.encrypted);
     if (run !== null) {
       const bytes = behind ? run.copy(turnWriter.arena) : run.bytes(turnWriter.arena);
       this.bytesWritten += bytes.length;
       socket.write(bytes);
     }
     const waits = socket.writableLength > 0;
+    // TLS has copied what it was handed and tells in the next turn, not now, whether the kernel took it: bytes that wait
+    // are a slow peer's only when others waited before them. A marker and another slab for each write would be the price.
+    const unknown = waits && !behind && this.encrypted;
     if (this.#status === 'closing') socket.end(() => this.#linger());
-    else if (waits) this.#mark();
-    else if (this.#full) this.#relieved();
-    return waits && !behind;
+    else if (waits && (!unknown || this.#full)) this.#mark();
+    else if (!waits && this.#full) this.#relieved();
+    return waits && !behind && !unknown;
   }
 
   /** Has `drained` called when all that is in the socket's queue now is written. */
@@ -616,6 +632,15 @@ export function shareFrame(codec: Codec, data: unknown, binary: boolean): Shared
   const { arena } = turnWriter;
   const { buffer, offset } = arena;
   codec.encode(arena, data, binary);
+  return new SharedFrame(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+}
+
+/** A ping of the protocol, once for many receivers; null where the protocol has none. Good for this turn only. */
+export function sharePing(codec: Codec): SharedFrame | null {
+  if (codec.encodePing === undefined) return null;
+  const { arena } = turnWriter;
+  const { buffer, offset } = arena;
+  codec.encodePing(arena);
   return new SharedFrame(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
 }
 

@@ -13,6 +13,7 @@ export {
   LISTEN_SCHEMES,
   listenCodec,
   protocolCheck,
+  shownAddress,
   Worker,
   WorkerConnection,
 } from './worker.js';

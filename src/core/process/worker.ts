@@ -10,6 +10,7 @@ import {
   LogThrottle,
   nonEmptyText,
   OptionsError,
+  object,
   orNull,
   readOptions,
   seconds,
@@ -19,13 +20,16 @@ import {
 import {
   CONNECTION_LIMITS,
   ConnectionCounters,
+  type ConnectionError,
   type ConnectionLimits,
   type ConnectionOwner,
+  checkTls,
   hostPort,
   Listener,
   type NetAddress,
   parseAddress,
   TcpConnection,
+  type TlsListenOptions,
 } from '../net/mod.js';
 import {
   type Codec,
@@ -93,6 +97,11 @@ export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits {
   count: number;
   /** A protocol of your own, over `tcp://`; default none. */
   protocol: Protocol | null;
+  /**
+   * TLS on the port: what `node:tls` takes (`cert`, `key`, `ca`, `SNICallback` …), and `serverNames` for several
+   * certificates; default none. Connections are told of once their TLS handshake is done.
+   */
+  tls: TlsListenOptions | null;
 }
 
 const DEFAULTS: Readonly<WorkerOptions> = Object.freeze({
@@ -100,6 +109,7 @@ const DEFAULTS: Readonly<WorkerOptions> = Object.freeze({
   name: 'none',
   count: 1,
   protocol: null,
+  tls: null,
   onWorkerStart: null,
   onWorkerStop: null,
   onConnect: null,
@@ -126,6 +136,7 @@ const CHECKS: Checks<WorkerOptions> = {
   name: nonEmptyText,
   count: integer(1, 1024),
   protocol: orNull(protocolCheck),
+  tls: orNull(object),
   onWorkerStart: orNull(callback),
   onWorkerStop: orNull(callback),
   onConnect: orNull(callback),
@@ -160,6 +171,11 @@ export function listenCodec(address: NetAddress, protocol: Protocol | null): Cod
   const codec = codecByName(address.scheme);
   if (codec === undefined) throw new Error(`no codec for ${address.scheme}`);
   return codec;
+}
+
+/** An address as a banner shows it. */
+export function shownAddress({ text }: NetAddress, tls: TlsListenOptions | null): string {
+  return tls === null ? text : `${text} (tls)`;
 }
 
 /**
@@ -197,6 +213,7 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     this.#address = address === null ? null : parseAddress(address, LISTEN_SCHEMES);
     this.#options = readOptions('Worker', DEFAULTS, CHECKS, options);
     if (this.#address !== null) checkProtocolScheme('Worker', this.#address, this.#options.protocol);
+    if (this.#options.tls !== null) checkTls('Worker', this.#options.tls);
     this.name = this.#options.name;
     this.count = this.#options.count;
     this.onWorkerStart = this.#options.onWorkerStart;
@@ -218,8 +235,8 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
 
   plannedListens(): readonly PlannedListen[] {
     if (this.#address === null) return [];
-    const { text: address, host, port } = this.#address;
-    return [{ address, host, port }];
+    const { host, port } = this.#address;
+    return [{ address: shownAddress(this.#address, this.#options.tls), host, port }];
   }
 
   async start(context: ProcessContext): Promise<void> {
@@ -228,11 +245,19 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     if (this.#address === null) return;
     const codec = listenCodec(this.#address, this.#options.protocol);
     const limits: ConnectionLimits = this.#options;
-    this.#listener = new Listener(this.#address, (socket) => {
+    const accept = (socket: Socket) => {
       const connection = new WorkerConnection(socket, codec, this.#owner, limits, this);
       this.connections.set(connection.id, connection);
       this.callUser('onConnect', this.onConnect, connection);
-    });
+    };
+    const { tls, handshakeTimeout } = this.#options;
+    this.#listener = new Listener(
+      this.#address,
+      accept,
+      tls === null
+        ? null
+        : { options: tls, handshakeTimeout, onRefused: (error, peer) => this.#reportRefused(error, peer) },
+    );
     await this.#listener.listen(false);
   }
 
@@ -265,12 +290,17 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
 
   /** @internal */
   reportPeer(connection: TcpConnection, error: GatewayWorkerError): void {
-    const { code, message, fields } = error;
-    const passed = this.#throttle.pass(code, performance.now(), {
-      code,
-      peer: hostPort(connection.remoteAddress, connection.remotePort),
-      ...fields,
-    });
+    this.#warn(error, hostPort(connection.remoteAddress, connection.remotePort));
+  }
+
+  /** There is no connection yet that a callback could be given. */
+  #reportRefused(error: ConnectionError, peer: string): void {
+    this.counters.protocolErrors++;
+    this.#warn(error, peer);
+  }
+
+  #warn({ code, message, fields }: GatewayWorkerError, peer: string): void {
+    const passed = this.#throttle.pass(code, performance.now(), { code, peer, ...fields });
     if (passed !== null) this.#logger.warn(`${this.name}: ${message}`, passed);
   }
 
