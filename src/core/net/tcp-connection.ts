@@ -132,6 +132,7 @@ export class TcpConnection implements TurnFlushed, Expiring {
   /** The peer hung up its side while we were paused. */
   #hungUp = false;
   #closed = false;
+  #cutShort = false;
   #error: Error | null = null;
 
   constructor(socket: Socket, codec: Codec, owner: ConnectionOwner, limits: ConnectionLimits, connecting = false) {
@@ -201,6 +202,11 @@ export class TcpConnection implements TurnFlushed, Expiring {
     if (this.sendQueueSize < limit) return false;
     if (this.#pending !== null && this.#write()) turnWriter.retain();
     return this.sendQueueSize >= limit;
+  }
+
+  /** Not all that was taken for the peer was handed to the system before the end; for `onClose`. */
+  get cutShort(): boolean {
+    return this.#cutShort;
   }
 
   /** @internal The owner has been told of the end. */
@@ -289,6 +295,7 @@ export class TcpConnection implements TurnFlushed, Expiring {
   /** Ends the connection at once; what waits for the peer is lost. */
   destroy(): void {
     if (this.#status === 'closed') return;
+    this.#cutShort ||= this.sendQueueSize > 0;
     this.#status = 'closed';
     this.#pending = null;
     this.#early = null;
@@ -428,6 +435,8 @@ export class TcpConnection implements TurnFlushed, Expiring {
   socketClosed(): void {
     if (this.#closed) return;
     this.#closed = true;
+    // A socket that failed has forgotten its queue: that the marker never came through tells of it.
+    this.#cutShort ||= this.#marked || this.#pending !== null || this.#early !== null;
     this.#status = 'closed';
     this.#pending = null;
     this.#early = null;
@@ -438,8 +447,8 @@ export class TcpConnection implements TurnFlushed, Expiring {
 
   /** @internal The socket's queue was written up to the marker. */
   drained(): void {
-    this.#marked = false;
     if (this.#socket.destroyed) return;
+    this.#marked = false;
     if (this.#socket.writableLength > 0) {
       this.#mark();
     } else {
@@ -523,12 +532,14 @@ export class TcpConnection implements TurnFlushed, Expiring {
     if (run !== null) {
       const bytes = behind ? run.copy(turnWriter.arena) : run.bytes(turnWriter.arena);
       this.bytesWritten += bytes.length;
+      // It has failed, and we are not told yet: nothing takes these.
+      this.#cutShort ||= socket.destroyed;
       socket.write(bytes);
     }
     const waits = socket.writableLength > 0;
+    if (waits && !socket.writableEnded) this.#mark();
     if (this.#status === 'closing') socket.end(() => this.#linger());
-    else if (waits) this.#mark();
-    else if (this.#full) this.#relieved();
+    else if (!waits && this.#full) this.#relieved();
     return waits && !behind;
   }
 
