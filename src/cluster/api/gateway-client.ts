@@ -2,6 +2,7 @@ import {
   type Checks,
   integer,
   type Logger,
+  loggerMethods,
   orNull,
   processLogger,
   readOptions,
@@ -57,7 +58,7 @@ const CHECKS: Checks<GatewayClientOptions> = {
   drainTimeout: upToADay,
   sendBufferSize: integer(1),
   maxPendingQuestions: integer(1),
-  logger: orNull(logger),
+  logger: orNull(loggerMethods),
 };
 
 /**
@@ -124,13 +125,4 @@ export class GatewayClient extends GatewayApi implements AsyncDisposable {
 function upToADay(value: unknown): string | undefined {
   const right = typeof value === 'number' && value >= 0 && value <= DAY;
   return right ? undefined : `a number of seconds from 0 to ${DAY}`;
-}
-
-function logger(value: unknown): string | undefined {
-  const methods = ['debug', 'info', 'warn', 'error'] as const;
-  const right =
-    typeof value === 'object' &&
-    value !== null &&
-    methods.every((name) => typeof (value as Record<string, unknown>)[name] === 'function');
-  return right ? undefined : 'an object with the methods debug, info, warn and error';
 }
