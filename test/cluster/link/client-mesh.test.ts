@@ -377,6 +377,29 @@ describe('deadlines', () => {
     expect(bodies(both.gateway)).toEqual(['before', 'behind', 'next']);
   });
 
+  it('a gateway that hangs with commands on the way gets all of them first; questions meanwhile have their deadlines', async () => {
+    await using register = await RawServer.start();
+    await using hung = await deafGateway();
+    register.list([hung.address]);
+    await using client = await MeshClient.ready([register.address], { queryTimeout: 0.3 });
+    for (let n = 0; n < 100; n++) expect(client.send(SEND_TO_ONE, n, 'x'.repeat(90_000))).toBe(true);
+    expect((await linkErrorOf(client.ask(IS_ONLINE))).code).toBe('GW_LINK_TIMEOUT');
+    client.send(SEND_TO_ONE, 1, 'next');
+    for (const id of [1, 2]) {
+      const began = performance.now();
+      expect((await linkErrorOf(client.ask(IS_ONLINE, id))).code).toBe('GW_LINK_TIMEOUT');
+      expect(performance.now() - began).toBeLessThan(1000);
+    }
+    expect(hung.connections).toBe(1);
+    hung.onConnect = () => {};
+    for (const socket of hung.sockets) socket.resume();
+    const bytes = 100 * (PACKET + 90_000) + PACKET + (PACKET + 4) + 2 * PACKET;
+    await eventually('all of it', () => hung.received.join('').length === bytes);
+    expect(hung.received.join('').indexOf('next')).toBe(bytes - 2 * PACKET - 4);
+    expect(hung.connections).toBe(2);
+    await client.mesh.drain();
+  });
+
   it('hold while there is no connection, and for one whose answers never come after that', async () => {
     await using register = await RawServer.start();
     const lanPort = await freePort();
@@ -481,10 +504,19 @@ describe('drain', () => {
     });
     await pause(200);
     expect(drained).toBe(false);
-    const chatter = setInterval(() => client.send(SEND_TO_ONE, 1, 'x'.repeat(50_000)), 1);
+    // More comes than it reads: there is no moment in which nothing waits.
+    const chatter = setInterval(() => {
+      while (client.send(SEND_TO_ONE, 1, 'x'.repeat(50_000)));
+    }, 1);
+    slow.onData = (socket) => {
+      socket.pause();
+      setTimeout(() => socket.resume(), 2);
+    };
     for (const socket of slow.sockets) socket.resume();
     await draining;
+    expect(client.send(SEND_TO_ONE, 1, 'x')).toBe(false);
     clearInterval(chatter);
+    for (const socket of slow.sockets) socket.destroy();
   });
 
   it('rejects when bytes were lost with a connection, with the name of the gateway, and once', async () => {
