@@ -10,6 +10,7 @@ export {
   callback,
   flag,
   integer,
+  loggerMethods,
   nearest,
   nonEmptyText,
   OptionsError,

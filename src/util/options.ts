@@ -72,6 +72,13 @@ export const object: Check = (value) => (typeof value === 'object' && value !== 
 export const nonEmptyText: Check = (value) =>
   typeof value === 'string' && value !== '' ? undefined : 'a string that is not empty';
 
+/** A Logger. */
+export const loggerMethods: Check = (value) => {
+  const methods = value as Readonly<Record<string, unknown>> | null | undefined;
+  const complete = ['debug', 'info', 'warn', 'error'].every((level) => typeof methods?.[level] === 'function');
+  return complete ? undefined : 'an object with the methods debug, info, warn and error';
+};
+
 /** The check itself, or null. */
 export function orNull(check: Check): Check {
   return (value) => {

@@ -3,6 +3,8 @@ export { type CurrentClient, type Dispatch, enterDispatch, leaveDispatch } from 
 export { ApiError, QueryError } from './errors.js';
 export type { SendToAllOptions, SendToGroupOptions } from './gateway-api.js';
 export { GatewayApi } from './gateway-api.js';
+export type { GatewayClientOptions } from './gateway-client.js';
+export { GatewayClient } from './gateway-client.js';
 export type { Group, Uid } from './names.js';
 export type { Message, MessageOptions } from './outbox.js';
 export { checkSession, type LocalSession, type LocalSessions, sessionOf } from './sessions.js';

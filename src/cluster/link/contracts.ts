@@ -108,3 +108,23 @@ export interface WorkerLink extends GatewayDirectory {
   /** Takes no further events; what is queued for gateways is still written. */
   close(): Promise<void>;
 }
+
+/** The end of the link of a program that is no worker and pushes. */
+export interface ClientLink extends GatewayDirectory {
+  /** Begins to look for gateways; returns at once. */
+  open(): void;
+  /**
+   * Resolves when a gateway is known.
+   *
+   * @throws LinkError `GW_LINK_NO_REGISTER`, `GW_LINK_REGISTER_REFUSED`, `GW_LINK_NO_GATEWAY`, `GW_LINK_CLOSED`
+   */
+  ready(): Promise<void>;
+  /**
+   * Resolves when everything taken so far was written. What was lost before counts too, once.
+   *
+   * @throws LinkError `GW_LINK_NOT_DRAINED`
+   */
+  drain(): Promise<void>;
+  /** Takes no further commands, drains and leaves, also when draining fails. @throws LinkError `GW_LINK_NOT_DRAINED` */
+  close(): Promise<void>;
+}

@@ -1,4 +1,5 @@
 export type {
+  ClientLink,
   CommandSource,
   Extension,
   GatewayDirectory,
@@ -12,6 +13,8 @@ export type {
 } from './contracts.js';
 export { OUR_EXTENSIONS } from './contracts.js';
 export { LinkError } from './errors.js';
+export type { ClientMeshOptions } from './mesh/client-mesh.js';
+export { ClientMesh } from './mesh/client-mesh.js';
 export type { GatewayMeshOptions } from './mesh/gateway-mesh.js';
 export { GatewayMesh } from './mesh/gateway-mesh.js';
 export type { WorkerMeshOptions } from './mesh/worker-mesh.js';

@@ -133,6 +133,7 @@ export class TcpConnection implements TurnFlushed, Expiring {
   /** The peer hung up its side while we were paused. */
   #hungUp = false;
   #closed = false;
+  #cutShort = false;
   #error: Error | null = null;
 
   constructor(socket: Socket, codec: Codec, owner: ConnectionOwner, limits: ConnectionLimits, connecting = false) {
@@ -214,6 +215,11 @@ export class TcpConnection implements TurnFlushed, Expiring {
   /** Messages leave at once: connected, the handshake, where there is one, is done, and nobody has said goodbye. */
   get ready(): boolean {
     return this.#open && this.#status === 'established';
+  }
+
+  /** Not all that was taken for the peer was handed to the system before the end; for `onClose`. */
+  get cutShort(): boolean {
+    return this.#cutShort;
   }
 
   /** @internal The owner has been told of the end. */
@@ -302,6 +308,7 @@ export class TcpConnection implements TurnFlushed, Expiring {
   /** Ends the connection at once; what waits for the peer is lost. */
   destroy(): void {
     if (this.#status === 'closed') return;
+    this.#cutShort ||= this.sendQueueSize > 0;
     this.#status = 'closed';
     this.#pending = null;
     this.#early = null;
@@ -441,6 +448,8 @@ export class TcpConnection implements TurnFlushed, Expiring {
   socketClosed(): void {
     if (this.#closed) return;
     this.#closed = true;
+    // A socket that failed has forgotten its queue: that the marker never came through tells of it.
+    this.#cutShort ||= this.#marked || this.#pending !== null || this.#early !== null;
     this.#status = 'closed';
     this.#pending = null;
     this.#early = null;
@@ -451,8 +460,8 @@ export class TcpConnection implements TurnFlushed, Expiring {
 
   /** @internal The socket's queue was written up to the marker. */
   drained(): void {
-    this.#marked = false;
     if (this.#socket.destroyed) return;
+    this.#marked = false;
     if (this.#socket.writableLength > 0) {
       this.#mark();
     } else {
@@ -536,14 +545,16 @@ export class TcpConnection implements TurnFlushed, Expiring {
     if (run !== null) {
       const bytes = behind ? run.copy(turnWriter.arena) : run.bytes(turnWriter.arena);
       this.bytesWritten += bytes.length;
+      // It has failed, and we are not told yet: nothing takes these.
+      this.#cutShort ||= socket.destroyed;
       socket.write(bytes);
     }
     const waits = socket.writableLength > 0;
     // TLS has copied what it was handed and tells in the next turn, not now, whether the kernel took it: bytes that wait
     // are a slow peer's only when others waited before them. A marker and another slab for each write would be the price.
     const unknown = waits && !behind && this.encrypted;
+    if (waits && !socket.writableEnded && (!unknown || this.#full)) this.#mark();
     if (this.#status === 'closing') socket.end(() => this.#linger());
-    else if (waits && (!unknown || this.#full)) this.#mark();
     else if (!waits && this.#full) this.#relieved();
     return waits && !behind && !unknown;
   }

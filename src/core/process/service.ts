@@ -1,9 +1,9 @@
 import process from 'node:process';
 import type { Check, Checks, Logger, LogLevel } from '../../util/mod.js';
 import {
-  callback,
   flag,
   lineLogger,
+  loggerMethods,
   oneOf,
   orNull,
   readOptions,
@@ -56,7 +56,7 @@ export const SERVICE_DEFAULTS: Readonly<ServiceOptions> = Object.freeze({
 const CHECKS: Checks<ServiceOptions> = {
   processes: oneOf('many', 'single'),
   workers: orNull(workerList),
-  logger: orNull(logger),
+  logger: orNull(loggerMethods),
   logLevel: oneOf('debug', 'info', 'warn', 'error'),
   stopTimeout: seconds(),
   ownsProcess: flag,
@@ -212,14 +212,6 @@ function sourceLogger(options: ServiceOptions, source: string): Logger {
 
 function workerList(value: unknown): ReturnType<Check> {
   return Array.isArray(value) && value.every((entry) => entry instanceof BaseWorker) ? undefined : 'a list of workers';
-}
-
-function logger(value: unknown): ReturnType<Check> {
-  const methods = value as Partial<Record<LogLevel, unknown>> | undefined;
-  const complete = (['debug', 'info', 'warn', 'error'] as const).every(
-    (level) => callback(methods?.[level]) === undefined,
-  );
-  return complete ? undefined : 'an object with the methods debug, info, warn and error';
 }
 
 function ignore(): void {}

@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import {
   CONNECTION_LIMITS,
   ConnectionCounters,
+  type ConnectionLimits,
   type ConnectionOwner,
   connectTcp,
   type TcpConnection,
@@ -15,12 +16,13 @@ import {
   type ReaderSink,
 } from '../../../core/protocols/mod.js';
 import { deadlines, type Expiring } from '../../../core/timers/mod.js';
-import { type GatewayWorkerError, messageOf } from '../../../util/mod.js';
+import { ByteQueue, type GatewayWorkerError, messageOf } from '../../../util/mod.js';
 import {
   Command,
   DEFAULT_MAX_REPLY_SIZE,
   gatewayClientConnectBody,
   type LinkProtocolError,
+  PACKET_HEAD_BYTES,
   type PacketHead,
   packetHead,
   ReplyReader,
@@ -28,16 +30,39 @@ import {
   writePacket,
 } from '../../protocol/mod.js';
 import { LinkError } from '../errors.js';
+import { Redial } from './redial.js';
 
 /** As in the original. */
 const CONNECT_SECONDS = 3;
 
-/** As the original's limit of the requests it keeps on one cached connection: what is asked waits in the gateway's order. */
-const LIMITS = Object.freeze({
-  ...CONNECTION_LIMITS,
-  maxPackageSize: DEFAULT_MAX_REPLY_SIZE,
-  handshakeTimeout: CONNECT_SECONDS,
-});
+export interface QueryConnectionOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly secretKey: string;
+  /** Seconds the gateway has to answer a question. */
+  readonly queryTimeout: number;
+  /** Seconds the connection may take to be made; default 3, as in the original. */
+  readonly connectTimeout?: number;
+  /** Bytes that may wait for the gateway, before the connection is up and after; default 1,048,576. */
+  readonly sendBufferSize?: number;
+  /** Questions that may wait for their answers; default: as many as fit. */
+  readonly maxQuestions?: number;
+  /** Largest packet the gateway takes; default: it is not looked at. */
+  readonly maxPacketSize?: number;
+  readonly events?: QueryConnectionEvents;
+}
+
+/** What happens to the connection, for whom it matters. */
+export interface QueryConnectionEvents {
+  /** A connection has ended, or could not be made; null: the gateway closed it. `remarkable`: it is not the first in a row. */
+  ended(error: Error | null, remarkable: boolean): void;
+  /** A connection lasts again, after `remarkable` ones. */
+  steady(): void;
+  /** Commands that were taken will not be carried out. */
+  lost(): void;
+  /** Something was not taken, because the gateway does not read. */
+  dropped(error: GatewayWorkerError): void;
+}
 
 /** Answers to queries as a codec: each comes out as a Buffer of its own. */
 const replyCodec: Codec = {
@@ -50,32 +75,84 @@ const replyCodec: Codec = {
 interface Question {
   readonly resolve: (payload: Buffer) => void;
   readonly reject: (error: LinkError) => void;
+  /** Milliseconds. */
+  readonly due: number;
+  /** Rejected already; its answer, which still has to come before the next one, is for nobody. */
+  late: boolean;
+  /** Where it stands in the queue, while the connection is not up. */
+  readonly start: number;
+  readonly end: number;
 }
 
 /**
- * The connection on which one gateway is asked. The original's answers carry neither header nor request id, so they come
- * apart from the events, in the order of the questions. It is opened at the first question and kept.
+ * The connection on which one gateway is asked, and on which a program that is no worker sends its commands too: so that a
+ * question sees what the commands before it did. The original's answers carry neither header nor request id, so they come
+ * apart from the events, in the order of the questions. It is opened at the first need and kept.
  *
- * A gateway that leaves one question unanswered for `timeout` seconds loses the connection: the answers behind would be
- * taken for the wrong questions. Every question then waiting is rejected.
+ * What is handed over before it is up waits, in order. When it ends, or can't be made, the questions are rejected; commands
+ * that were not written yet wait for the next try, which comes while there are any.
+ *
+ * A question has `queryTimeout` seconds from when it was asked. A gateway that says nothing at all for so long loses the
+ * connection: the answers behind would be taken for the wrong questions.
  */
 export class QueryConnection implements ConnectionOwner, Expiring {
   readonly counters = new ConnectionCounters();
+  readonly #options: QueryConnectionOptions;
   readonly #address: string;
-  readonly #host: string;
-  readonly #port: number;
-  readonly #secretKey: string;
-  readonly #timeout: number;
-  readonly #waiting: Question[] = [];
+  readonly #limits: ConnectionLimits;
+  readonly #redial = new Redial(
+    () => this.#rested(),
+    () => this.#options.events?.steady(),
+  );
+  /** Rejected ones that are still owed an answer included. While the connection is up, all of them are written. */
+  readonly #questions: Question[] = [];
+  /** Packets for a connection that is not up. */
+  readonly #queue = new ByteQueue();
+  /** The one in use: being made, or up. */
   #connection: TcpConnection | null = null;
+  #up = false;
+  /** One that is being closed in order. The next is made when it is gone, so that no command overtakes another. */
+  #leaving: TcpConnection | null = null;
+  /** The last one failed: the next is not made at once. */
+  #resting = false;
+  /** Commands were sent, which a gateway that is slow should still get. */
+  #commanding = false;
+  /** When the gateway last said something, in milliseconds. */
+  #heard = 0;
+  #taken = 0;
   #closed = false;
 
-  constructor(host: string, port: number, secretKey: string, timeout: number) {
-    this.#address = `${host}:${port}`;
-    this.#host = host;
-    this.#port = port;
-    this.#secretKey = secretKey;
-    this.#timeout = timeout;
+  constructor(options: QueryConnectionOptions) {
+    this.#options = options;
+    this.#address = `${options.host}:${options.port}`;
+    this.#limits = Object.freeze({
+      ...CONNECTION_LIMITS,
+      maxPackageSize: DEFAULT_MAX_REPLY_SIZE,
+      maxSendBufferSize: options.sendBufferSize ?? CONNECTION_LIMITS.maxSendBufferSize,
+      handshakeTimeout: options.connectTimeout ?? CONNECT_SECONDS,
+    });
+  }
+
+  /** Bytes taken so far, without those of questions that were rejected before they could be written. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** Bytes taken that the system has not got yet. */
+  get unwritten(): number {
+    return this.#queue.length + (this.#connection?.sendQueueSize ?? 0) + (this.#leaving?.sendQueueSize ?? 0);
+  }
+
+  /** There is a connection, or one is being made. */
+  get connected(): boolean {
+    return this.#connection !== null || this.#leaving !== null;
+  }
+
+  /** Sends one command. @returns false: not taken, because too much waits, the packet is too large, or this is closed */
+  send(head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean {
+    if (this.#closed || this.#tooLarge(ext, body)) return false;
+    this.#commanding = true;
+    return this.#take(head, ext, body);
   }
 
   ask(head: PacketHead, ext: string | Buffer, body: string | Buffer): Promise<Buffer> {
@@ -84,49 +161,115 @@ export class QueryConnection implements ConnectionOwner, Expiring {
         reject(this.#unreachable('the link is closed'));
         return;
       }
-      const { status } = this.#connection ?? { status: 'closed' };
-      // One that is ending answers nothing more, and the next question need not wait until it is gone.
-      if (status === 'closing' || status === 'closed') this.#drop(this.#unreachable('it closed the connection'));
-      this.#connection ??= this.#open();
-      if (!this.#write(this.#connection, head, ext, body)) {
-        reject(this.#unreachable('too many questions wait'));
+      const { maxQuestions = Number.POSITIVE_INFINITY, queryTimeout } = this.#options;
+      if (this.#tooLarge(ext, body)) {
+        reject(this.#notTaken('GW_LINK_QUESTION_TOO_LARGE', 'the question is larger than a packet may be'));
         return;
       }
-      this.#waiting.push({ resolve, reject });
-      if (this.#waiting.length === 1) deadlines.set(this, this.#timeout);
+      const start = this.#queue.length;
+      if (this.#questions.length >= maxQuestions || !this.#take(head, ext, body)) {
+        reject(this.#notTaken('GW_LINK_TOO_MANY_QUESTIONS', 'too many questions wait'));
+        return;
+      }
+      const now = performance.now();
+      const due = now + queryTimeout * 1000;
+      const previous = this.#questions.at(-1);
+      this.#questions.push({ resolve, reject, due, late: false, start, end: this.#queue.length });
+      // Those in front are due before this one, unless they are late already.
+      if (previous === undefined || previous.late) this.#watch(now);
     });
   }
 
-  /** Whoever waits for an answer is told that there will be none. */
+  /** Takes nothing more; whoever waits for an answer is told that there will be none. Commands on the way are written. */
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
+    this.#redial.stop();
     const connection = this.#connection;
-    this.#drop(this.#unreachable('the link is closed'));
-    connection?.destroy();
+    this.#detach(this.#unreachable('the link is closed'));
+    if (this.#queue.length > 0) this.#options.events?.lost();
+    this.#queue.clear();
+    if (connection !== null) this.#leave(connection);
+  }
+
+  /** For one that was closed and whose gateway does not hang up. */
+  destroy(): void {
+    this.close();
+    this.#leaving?.destroy();
+  }
+
+  onOpen(connection: TcpConnection): void {
+    if (connection !== this.#connection) return;
+    const { secretKey } = this.#options;
+    this.#up = true;
+    this.#heard = performance.now();
+    this.#redial.connected();
+    if (secretKey !== '') {
+      const head = packetHead({ cmd: Command.GATEWAY_CLIENT_CONNECT });
+      this.#write(connection, head, '', gatewayClientConnectBody(secretKey));
+    }
+    const { buffer, start, end } = this.#queue;
+    this.#queue.clear();
+    connection.sendRange(buffer, start, end);
+    this.#watch(this.#heard);
   }
 
   onValue(connection: TcpConnection, value: unknown): void {
-    const question = connection === this.#connection ? this.#waiting.shift() : undefined;
+    if (connection !== this.#connection) return;
+    const question = this.#questions.shift();
     if (question === undefined) {
+      this.#detach(this.#unreachable('it answered what nobody asked'));
       connection.destroy();
       return;
     }
-    if (this.#waiting.length === 0) deadlines.delete(this);
-    else deadlines.set(this, this.#timeout);
+    this.#heard = performance.now();
+    this.#redial.proven();
+    if (this.#questions.length === 0) deadlines.delete(this);
     question.resolve(value as Buffer);
   }
 
-  onClose(connection: TcpConnection, error: Error | null): void {
+  onHangup(connection: TcpConnection): void {
     if (connection !== this.#connection) return;
-    this.#drop(this.#unreachable(error === null ? 'it closed the connection' : messageOf(error), error));
+    this.#detach(this.#unreachable('it closed the connection'));
+    if (connection.sendQueueSize > 0) this.#leaving = connection;
   }
 
-  /** The oldest question has waited too long. */
+  onClose(connection: TcpConnection, error: Error | null): void {
+    const { events } = this.#options;
+    if (connection === this.#connection) {
+      this.#detach(this.#unreachable(error === null ? 'it closed the connection' : messageOf(error), error));
+    }
+    if (connection.cutShort && this.#commanding) events?.lost();
+    if (connection === this.#leaving) {
+      this.#leaving = null;
+      this.#need();
+    }
+    events?.ended(error, this.#redial.remarkable);
+  }
+
+  onFail(connection: TcpConnection, error: GatewayWorkerError): void {
+    if (connection.status === 'established') this.#options.events?.dropped(error);
+    else if (connection === this.#connection) this.#detach(this.#unreachable(error.message, error));
+  }
+
+  /** The oldest question has waited long enough. */
   expire(): void {
+    const [oldest] = this.#questions;
+    if (oldest === undefined) return;
+    const now = performance.now();
+    const reason = this.#timedOut();
     const connection = this.#connection;
-    const text = `gateway ${this.#address} did not answer within ${this.#timeout} s`;
-    this.#drop(new LinkError('GW_LINK_TIMEOUT', text, this.#fields()));
-    connection?.destroy();
+    if (this.#up && connection !== null && this.#silentAt(oldest) <= now) {
+      this.#detach(reason);
+      this.#leave(connection);
+      return;
+    }
+    for (const question of this.#questions) {
+      if (question.due > now) break;
+      if (!question.late) question.reject(reason);
+      question.late = true;
+    }
+    this.#watch(now);
   }
 
   onBytes(): void {}
@@ -135,42 +278,122 @@ export class QueryConnection implements ConnectionOwner, Expiring {
     return true;
   }
 
-  onOpen(): void {}
-
-  onFail(_connection: TcpConnection, _error: GatewayWorkerError): void {
-    // The connection closes, and onClose tells those who wait.
-  }
-
   onFull(): void {}
 
   onDrain(): void {}
 
-  #open(): TcpConnection {
-    const connection = connectTcp(this.#host, this.#port, replyCodec, this, LIMITS);
-    if (this.#secretKey !== '') {
-      const head = packetHead({ cmd: Command.GATEWAY_CLIENT_CONNECT });
-      this.#write(connection, head, '', gatewayClientConnectBody(this.#secretKey));
-    }
-    return connection;
+  /** When the gateway has left this question, and everything else, unanswered for too long. */
+  #silentAt(oldest: Question): number {
+    const patience = this.#options.queryTimeout * 1000;
+    return Math.max(this.#heard + patience, oldest.due);
+  }
+
+  /** Sets the deadline anew: for the next question that can be late, or the end of our patience. */
+  #watch(now: number): void {
+    const [oldest] = this.#questions;
+    const next = this.#questions.find(({ late }) => !late);
+    const times: number[] = [];
+    if (next !== undefined) times.push(next.due);
+    if (this.#up && oldest !== undefined) times.push(this.#silentAt(oldest));
+    if (times.length > 0) deadlines.set(this, Math.max(0, Math.min(...times) - now) / 1000);
+  }
+
+  #take(head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean {
+    if (this.#up && this.#connection !== null) return this.#write(this.#connection, head, ext, body);
+    const queue = this.#queue;
+    if (queue.length >= this.#limits.maxSendBufferSize) return false;
+    const { arena } = turnWriter;
+    const { buffer, offset } = arena;
+    writePacket(arena, head, ext, body);
+    const start = arena.buffer === buffer ? offset : 0;
+    queue.append(arena.buffer, start, arena.offset);
+    this.#taken += arena.offset - start;
+    // The packet was copied: its place is free again.
+    arena.offset = start;
+    this.#need();
+    return true;
   }
 
   #write(connection: TcpConnection, head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean {
     const { arena } = turnWriter;
     const { buffer, offset } = arena;
     writePacket(arena, head, ext, body);
-    return connection.sendRange(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+    const start = arena.buffer === buffer ? offset : 0;
+    const { offset: end } = arena;
+    if (!connection.sendRange(arena.buffer, start, end)) return false;
+    this.#taken += end - start;
+    return true;
   }
 
-  /** The connection is of no use any more: every question on it is rejected, and the next one opens another. */
-  #drop(reason: LinkError): void {
+  #need(): void {
+    if (this.#connection !== null || this.#leaving !== null || this.#resting || this.#closed) return;
+    if (this.#queue.length === 0) return;
+    this.#connection = connectTcp(this.#options.host, this.#options.port, replyCodec, this, this.#limits);
+  }
+
+  #rested(): void {
+    this.#resting = false;
+    this.#need();
+  }
+
+  /** The connection is of no use any more: every question is rejected, and what comes now waits for the next one. */
+  #detach(reason: LinkError): void {
     this.#connection = null;
+    this.#up = false;
     deadlines.delete(this);
-    for (const question of this.#waiting.splice(0)) question.reject(reason);
+    const questions = this.#questions.splice(0);
+    this.#withdraw(questions);
+    if (!this.#closed) {
+      this.#resting = true;
+      this.#redial.later();
+    }
+    for (const question of questions) if (!question.late) question.reject(reason);
+  }
+
+  /** Takes questions that were not written out of the queue. */
+  #withdraw(questions: readonly Question[]): void {
+    const queue = this.#queue;
+    if (queue.length === 0 || questions.length === 0) return;
+    const packets = Buffer.from(queue.buffer.subarray(queue.start, queue.end));
+    queue.clear();
+    let kept = 0;
+    for (const { start, end } of questions) {
+      queue.append(packets, kept, start);
+      kept = end;
+      this.#taken -= end - start;
+    }
+    queue.append(packets, kept);
+  }
+
+  /** Its gateway should still carry out the commands it was sent; answers it owes are for nobody. */
+  #leave(connection: TcpConnection): void {
+    if (this.#commanding && connection.status === 'established') {
+      this.#leaving = connection;
+      connection.close();
+    } else {
+      connection.destroy();
+    }
+  }
+
+  /** Texts are measured only when they could be too large. */
+  #tooLarge(ext: string | Buffer, body: string | Buffer): boolean {
+    const { maxPacketSize: limit } = this.#options;
+    if (limit === undefined || PACKET_HEAD_BYTES + (ext.length + body.length) * 3 <= limit) return false;
+    return PACKET_HEAD_BYTES + Buffer.byteLength(ext) + Buffer.byteLength(body) > limit;
   }
 
   #unreachable(why: string, cause: Error | null = null): LinkError {
     const text = `gateway ${this.#address} can't be asked: ${why}`;
     return new LinkError('GW_LINK_UNREACHABLE', text, this.#fields(), cause ?? undefined);
+  }
+
+  #timedOut(): LinkError {
+    const text = `gateway ${this.#address} did not answer within ${this.#options.queryTimeout} s`;
+    return new LinkError('GW_LINK_TIMEOUT', text, this.#fields());
+  }
+
+  #notTaken(code: string, why: string): LinkError {
+    return new LinkError(code, `gateway ${this.#address} was not asked: ${why}`, this.#fields());
   }
 
   #fields(): { readonly gateway: string } {

@@ -9,7 +9,7 @@ import {
   type TcpConnection,
 } from '../../../core/net/mod.js';
 import { textCodec } from '../../../core/protocols/mod.js';
-import { type GatewayWorkerError, type Logger, LogThrottle } from '../../../util/mod.js';
+import { type GatewayWorkerError, type Logger, LogThrottle, messageOf } from '../../../util/mod.js';
 import { parseRegisterLine, pingLine } from '../../protocol/mod.js';
 import { Redial } from './redial.js';
 
@@ -18,16 +18,32 @@ const PING_MS = 25_000;
 
 const CONNECTED = 'connected to the register';
 
-const LIMITS: ConnectionLimits = Object.freeze({ ...CONNECTION_LIMITS, handshakeTimeout: 3 });
+/** As in the original. */
+const CONNECT_SECONDS = 3;
 
 export interface RegisterClientOptions {
   /** `host:port` */
   readonly address: string;
   /** Says who we are, each time the connection is made. Ends with LF. */
   readonly joinLine: () => string;
-  /** The register has sent the list of gateways. */
-  readonly onAddresses: ((addresses: readonly string[]) => void) | null;
+  /** The register has sent the list of gateways; `anew`: the first one since the connection was made. */
+  readonly onAddresses: ((addresses: readonly string[], anew: boolean) => void) | null;
+  /** Seconds the connection may take to be made; default 3. */
+  readonly connectTimeout?: number;
   readonly logger: Logger;
+}
+
+/** What has come of asking a register: the latest that is known. */
+export interface RegisterOutcome {
+  /**
+   * - `trying`: nothing is known yet
+   * - `silent`: connected, and it has said nothing that is understood
+   * - `refused`: it hung up instead of answering
+   * - `unreachable`: it can't be connected to, or the connection was lost
+   */
+  readonly state: 'trying' | 'silent' | 'refused' | 'unreachable' | 'answered';
+  /** For people. */
+  readonly text: string;
 }
 
 /** The connection that a gateway or worker keeps to one Register; made again whenever it ends. */
@@ -39,7 +55,13 @@ export class RegisterClient implements ConnectionOwner {
     () => this.#dial(),
     () => this.#report('info', CONNECTED),
   );
+  readonly #limits: ConnectionLimits;
+  /** The latest that came of it. */
+  outcome: RegisterOutcome = TRYING;
   #connection: TcpConnection | null = null;
+  /** On this connection: it was made, and a list came. */
+  #joined = false;
+  #answered = false;
   #ping: NodeJS.Timeout | null = null;
   #stopped = false;
   /** What the log said last, so that a register that stays away is one line, not one a second. */
@@ -47,6 +69,7 @@ export class RegisterClient implements ConnectionOwner {
 
   constructor(options: RegisterClientOptions) {
     this.#options = options;
+    this.#limits = Object.freeze({ ...CONNECTION_LIMITS, handshakeTimeout: options.connectTimeout ?? CONNECT_SECONDS });
   }
 
   start(): void {
@@ -67,6 +90,9 @@ export class RegisterClient implements ConnectionOwner {
 
   onOpen(connection: TcpConnection): void {
     connection.send(this.#options.joinLine(), RAW);
+    this.#joined = true;
+    // One that refuses us is connected to again and again: what it did says more than that it has not done it yet.
+    if (this.outcome.state !== 'refused') this.outcome = SILENT;
     this.#redial.connected();
     // After failures only when it lasts: one that refuses our key would be two lines a second.
     if (!this.#redial.remarkable) this.#report('debug', CONNECTED);
@@ -78,7 +104,10 @@ export class RegisterClient implements ConnectionOwner {
       this.#ignored(message.fault);
     } else if (message.event === 'broadcast_addresses') {
       this.#redial.proven();
-      this.#options.onAddresses?.(message.addresses);
+      this.outcome = ANSWERED;
+      const anew = !this.#answered;
+      this.#answered = true;
+      this.#options.onAddresses?.(message.addresses, anew);
     }
   }
 
@@ -98,6 +127,10 @@ export class RegisterClient implements ConnectionOwner {
 
   onClose(_connection: TcpConnection, error: Error | null): void {
     this.#connection = null;
+    if (this.#joined && !this.#answered) this.outcome = REFUSED;
+    else this.outcome = { state: 'unreachable', text: error === null ? 'the connection was closed' : messageOf(error) };
+    this.#joined = false;
+    this.#answered = false;
     if (this.#stopped) return;
     this.#redial.later();
     if (!this.#redial.remarkable) return;
@@ -111,7 +144,7 @@ export class RegisterClient implements ConnectionOwner {
 
   #dial(): void {
     const { host, port } = parseHostPort(this.#options.address);
-    this.#connection = connectTcp(host, port, textCodec, this, LIMITS);
+    this.#connection = connectTcp(host, port, textCodec, this, this.#limits);
   }
 
   /** A Register explains itself so before it hangs up; something else may talk for ever. */
@@ -129,3 +162,11 @@ export class RegisterClient implements ConnectionOwner {
 }
 
 const RAW = { raw: true } as const;
+
+const TRYING: RegisterOutcome = { state: 'trying', text: 'no connection yet' };
+const SILENT: RegisterOutcome = { state: 'silent', text: 'connected, but it does not answer as a Register does' };
+const REFUSED: RegisterOutcome = {
+  state: 'refused',
+  text: 'it closed the connection without an answer: is the secretKey the same?',
+};
+const ANSWERED: RegisterOutcome = { state: 'answered', text: 'it answered' };

@@ -12,7 +12,6 @@ import { type GatewayWorkerError, type Logger, LogThrottle, messageOf } from '..
 import {
   Command,
   FLAG_SCALAR,
-  ipToNumber,
   MAX_PACKET_SIZE,
   PACKET_HEAD_BYTES,
   type PacketHead,
@@ -21,7 +20,6 @@ import {
   packetHead,
   parseConnectBody,
   workerConnectBody,
-  workerConnectLine,
   writePacket,
 } from '../../protocol/mod.js';
 import {
@@ -31,11 +29,11 @@ import {
   type WorkerLink,
   type WorkerLinkEvents,
 } from '../contracts.js';
+import { AnnouncedGateways, type GatewayAddress } from './announced-gateways.js';
 import { knownExtensions } from './gateway-mesh.js';
 import { linkCodec } from './link-codec.js';
 import { QueryConnection } from './query-connection.js';
 import { Redial } from './redial.js';
-import { RegisterClient } from './register-client.js';
 
 /** Below it no packet can be too large, whatever its characters: three bytes each at most. */
 const MEASURED_CHARS = 1_048_576;
@@ -60,15 +58,15 @@ export interface WorkerMeshOptions {
 export class WorkerMesh implements WorkerLink {
   readonly options: WorkerMeshOptions;
   readonly #peers = new Map<string, MeshGatewayPeer>();
-  readonly #registers: RegisterClient[] = [];
-  /** The last list of each register. One that is away keeps counting: what it said is most likely still true. */
-  readonly #lists = new Map<string, readonly string[]>();
-  readonly #throttle = new LogThrottle();
+  readonly #announced: AnnouncedGateways;
   events!: WorkerLinkEvents;
   paused = false;
 
   constructor(options: WorkerMeshOptions) {
     this.options = options;
+    const { registerAddresses, secretKey, logger } = options;
+    const onChange = (all: ReadonlyMap<string, GatewayAddress>) => this.#take(all);
+    this.#announced = new AnnouncedGateways({ registerAddresses, secretKey, onChange, logger });
   }
 
   get gateways(): Iterable<GatewayPeer> {
@@ -84,13 +82,7 @@ export class WorkerMesh implements WorkerLink {
 
   open(events: WorkerLinkEvents): void {
     this.events = events;
-    const { registerAddresses, secretKey, logger } = this.options;
-    for (const address of registerAddresses) {
-      const onAddresses = (addresses: readonly string[]) => this.#listed(address, addresses);
-      const client = new RegisterClient({ address, joinLine: () => workerConnectLine(secretKey), onAddresses, logger });
-      this.#registers.push(client);
-      client.start();
-    }
+    this.#announced.start();
   }
 
   pause(): void {
@@ -109,7 +101,7 @@ export class WorkerMesh implements WorkerLink {
   }
 
   async close(): Promise<void> {
-    for (const register of this.#registers) register.stop();
+    this.#announced.stop();
     const peers = [...this.#peers.values()];
     for (const peer of peers) peer.stop();
     turnWriter.flush();
@@ -128,34 +120,18 @@ export class WorkerMesh implements WorkerLink {
     return true;
   }
 
-  #listed(register: string, addresses: readonly string[]): void {
-    this.#lists.set(register, addresses);
-    const all = new Set<string>();
-    for (const list of this.#lists.values()) for (const address of list) all.add(address);
+  #take(all: ReadonlyMap<string, GatewayAddress>): void {
     for (const peer of this.#peers.values()) {
       peer.listed = all.has(peer.address);
       // A link that is up stays, as in the original: it lives as long as the gateway does.
       if (!peer.listed && peer.connection === null) this.#forget(peer);
     }
-    for (const address of all) {
-      if (!this.#peers.has(address)) this.#addPeer(address);
+    for (const announced of all.values()) {
+      if (this.#peers.has(announced.address)) continue;
+      const peer = new MeshGatewayPeer(this, announced);
+      this.#peers.set(announced.address, peer);
+      peer.dial();
     }
-  }
-
-  #addPeer(address: string): void {
-    // One spelling each: under two the same gateway would get two links, and each would push the other one out.
-    const match = /^(\d+\.\d+\.\d+\.\d+):([1-9]\d*)$/.exec(address);
-    const localIp = ipToNumber(match?.[1] ?? '');
-    const port = Number(match?.[2]);
-    if (localIp === undefined || !(port <= 65_535)) {
-      const passed = this.#throttle.pass('address', performance.now(), { address });
-      const message = 'the register lists a gateway address that is not ip:port; it is ignored';
-      if (passed !== null) this.options.logger.warn(message, passed);
-      return;
-    }
-    const peer = new MeshGatewayPeer(this, address, match?.[1] ?? '', localIp, port);
-    this.#peers.set(address, peer);
-    peer.dial();
   }
 
   #forget(peer: MeshGatewayPeer): void {
@@ -185,7 +161,7 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   #stopped = false;
   #reported = '';
 
-  constructor(mesh: WorkerMesh, address: string, host: string, localIp: number, localPort: number) {
+  constructor(mesh: WorkerMesh, { address, host, localIp, localPort }: GatewayAddress) {
     this.#mesh = mesh;
     this.address = address;
     this.#host = host;
@@ -214,7 +190,7 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
 
   ask(head: PacketHead, ext: string | Buffer, body: string | Buffer): Promise<Buffer> {
     const { secretKey, queryTimeout } = this.#mesh.options;
-    this.#queries ??= new QueryConnection(this.#host, this.localPort, secretKey, queryTimeout);
+    this.#queries ??= new QueryConnection({ host: this.#host, port: this.localPort, secretKey, queryTimeout });
     return this.#queries.ask(head, ext, body);
   }
 

@@ -1,0 +1,128 @@
+import {
+  type Checks,
+  integer,
+  type Logger,
+  loggerMethods,
+  orNull,
+  processLogger,
+  readOptions,
+  seconds,
+  text,
+} from '../../util/mod.js';
+import { type ClientLink, ClientMesh, checkRegisterAddresses, registerAddressCheck } from '../link/mod.js';
+import { GatewayApi } from './gateway-api.js';
+
+/** Options of a GatewayClient. Times in seconds, sizes in bytes. */
+export interface GatewayClientOptions {
+  /** `host:port` of the Register, or a list of them; default `127.0.0.1:1236`. */
+  registerAddress: string | readonly string[];
+  /** Shared by everything in the cluster; default empty. */
+  secretKey: string;
+  /** Seconds a gateway has to answer a question; default 5. */
+  queryTimeout: number;
+  /** Seconds a connection to a Register or gateway may take to be made; default 3, as the original. */
+  connectTimeout: number;
+  /** Seconds `ready` waits for a Register and a gateway; default 10. */
+  readyTimeout: number;
+  /** Seconds `drain` and `close` wait for gateways that do not read; default 10. */
+  drainTimeout: number;
+  /** Bytes waiting for one gateway from which on sends to it are refused; default 10,240,000. */
+  sendBufferSize: number;
+  /** Questions that may wait for the answers of one gateway; what is asked beyond rejects. Default 10,000. */
+  maxPendingQuestions: number;
+  /** Where messages go; default null: lines on standard error, from level info on. */
+  logger: Logger | null;
+}
+
+const DEFAULTS: Readonly<GatewayClientOptions> = Object.freeze({
+  registerAddress: '127.0.0.1:1236',
+  secretKey: '',
+  queryTimeout: 5,
+  connectTimeout: 3,
+  readyTimeout: 10,
+  drainTimeout: 10,
+  sendBufferSize: 10_240_000,
+  maxPendingQuestions: 10_000,
+  logger: null,
+});
+
+/** Longest delay that the platform's timers know is 24 days; nobody waits for longer than a day. */
+const DAY = 86_400;
+
+const CHECKS: Checks<GatewayClientOptions> = {
+  registerAddress: registerAddressCheck,
+  secretKey: text,
+  queryTimeout: seconds(0.1),
+  connectTimeout: seconds(0.1),
+  readyTimeout: upToADay,
+  drainTimeout: upToADay,
+  sendBufferSize: integer(1),
+  maxPendingQuestions: integer(1),
+  logger: orNull(loggerMethods),
+};
+
+/**
+ * The gateway API for any other program: a web app that pushes, a script. Every function of GatewayApi, and `ready`, `drain`
+ * and `close`. It begins to look for gateways at once, and keeps the process alive until `close`.
+ *
+ * Commands and questions to one gateway share one connection and are carried out in the order of the calls: a question sees
+ * what the commands before it did. (The original opens a connection for each call, and promises no order.)
+ *
+ * ```ts
+ * const push = new GatewayClient({ registerAddress: '10.0.0.1:1236', secretKey });
+ * await push.ready();
+ * push.sendToUid(user.id, 'your parcel has left');
+ * ```
+ */
+export class GatewayClient extends GatewayApi implements AsyncDisposable {
+  readonly #link: ClientLink;
+
+  /** @throws OptionsError, AddressError */
+  constructor(options: Partial<GatewayClientOptions> = {}) {
+    const { registerAddress, logger: given, ...rest } = readOptions('GatewayClient', DEFAULTS, CHECKS, options);
+    const registerAddresses = [...new Set(checkRegisterAddresses(registerAddress))];
+    const link = new ClientMesh({ ...rest, registerAddresses, logger: given ?? processLogger() });
+    super(link);
+    this.#link = link;
+    link.open();
+  }
+
+  /**
+   * Resolves when a Register has answered and there is at least one gateway, at once when that is so already.
+   *
+   * @throws LinkError (rejects) `GW_LINK_NO_REGISTER`, `GW_LINK_REGISTER_REFUSED`, `GW_LINK_NO_GATEWAY` after `readyTimeout`,
+   *   `GW_LINK_CLOSED`; `fields.registers` says of each Register what came of it. It goes on looking: ask again
+   */
+  ready(): Promise<void> {
+    return this.#link.ready();
+  }
+
+  /**
+   * Resolves when everything handed over so far has been written to the gateways' sockets.
+   *
+   * @throws LinkError (rejects) `GW_LINK_NOT_DRAINED`: `fields.lost` names the gateways whose connection ended with bytes
+   *   unwritten since the last `drain`, `fields.waiting` those that have not taken everything within `drainTimeout`
+   */
+  drain(): Promise<void> {
+    return this.#link.drain();
+  }
+
+  /**
+   * Takes no further call, drains, and closes all connections: nothing keeps the process alive afterwards. Once; later calls
+   * get the same promise.
+   *
+   * @throws LinkError (rejects, with everything closed) `GW_LINK_NOT_DRAINED`
+   */
+  close(): Promise<void> {
+    return this.#link.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function upToADay(value: unknown): string | undefined {
+  const right = typeof value === 'number' && value >= 0 && value <= DAY;
+  return right ? undefined : `a number of seconds from 0 to ${DAY}`;
+}
