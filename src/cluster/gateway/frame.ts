@@ -67,7 +67,7 @@ export function deliverExcept(
  */
 function messageOfValue(gateway: GatewayContext, body: Buffer): unknown {
   const value = unserialize(body);
-  return gateway.codec.name === 'custom' ? value : jsonText(value);
+  return gateway.codec.takesValues === true ? value : jsonText(value);
 }
 
 /** JSON as the original sends it: slashes escaped, other characters not. Integers of 64 bits keep their digits. */

@@ -484,7 +484,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     }
     this.warn('no worker is connected; events wait for one', { limitSeconds: this.#options.maxWaitingTime });
     // What it sends meanwhile waits on its own side. A handshake goes on: only then can a client be told to try again.
-    if (command !== Command.ON_CONNECT || this.codec.name !== 'websocket') client.connection.pauseRecv();
+    if (command !== Command.ON_CONNECT || client.connection.ready) client.connection.pauseRecv();
     this.#waitingTimer ??= setInterval(() => this.#expireWaiting(), WAITING_CHECK_MS);
   }
 

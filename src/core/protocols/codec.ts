@@ -11,6 +11,8 @@ import type { ProtocolError } from './errors.js';
 export interface Codec {
   /** `text`, `websocket` …, as it stands in a listen address. */
   readonly name: string;
+  /** `encode` takes any value, and decides itself what becomes of it: a user-defined protocol, whatever its name. */
+  readonly takesValues?: boolean;
   /** A reader for one new connection. */
   open(limits: CodecLimits): Reader;
   /**

@@ -16,6 +16,7 @@ export function customCodec<In, Out>(protocol: Protocol<In, Out>): Codec {
   const name = protocol.name ?? 'custom';
   return {
     name,
+    takesValues: true,
     open: (limits) => new CustomReader(name, protocol as Protocol, limits),
     encode: (out, data) => append(out, encoded(name, protocol as Protocol, data)),
     decode: bufferOrString,
