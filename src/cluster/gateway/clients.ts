@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import type { Expiring } from '../../core/timers/mod.js';
 import type { GatewayConnection } from './gateway-connection.js';
 
 const NO_SESSION = Buffer.alloc(0);
@@ -27,6 +28,8 @@ export class ClientEntry<Connection = unknown> {
   heardBytes = 0;
   /** An event of it was lost and it is being closed: workers do not hear of it any more. */
   abandoned = false;
+  /** Its deadline for signing in; null: it has signed in once, or need not. */
+  signIn: Expiring | null = null;
   /** What hooks and routers are given; made when it is first needed. */
   view: GatewayConnection | null = null;
 

@@ -13,6 +13,8 @@ export interface GatewayContext {
   readonly clients: Clients<TcpConnection>;
   /** The protocol of this gateway's clients. */
   readonly codec: Codec;
+  /** The client has a uid: nobody waits for that any more. */
+  signedIn(client: GatewayClientEntry): void;
   /** Something in a command could not be carried out; said once per message and interval. */
   warn(message: string, fields?: LogFields): void;
 }

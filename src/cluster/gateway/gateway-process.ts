@@ -14,7 +14,8 @@ import {
   TcpConnection,
 } from '../../core/net/mod.js';
 import { closeAll, listenCodec } from '../../core/process/mod.js';
-import type { Codec, HandshakeRequest, HandshakeResponse } from '../../core/protocols/mod.js';
+import { CLOSE_CODE, type Codec, type HandshakeRequest, type HandshakeResponse } from '../../core/protocols/mod.js';
+import { deadlines, type Expiring } from '../../core/timers/mod.js';
 import { type GatewayWorkerError, type LogFields, type Logger, LogThrottle, messageOf } from '../../util/mod.js';
 import type { CommandSource, GatewayLink, GatewayLinkEvents, WorkerPeer } from '../link/mod.js';
 import {
@@ -71,6 +72,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   readonly counters = new ConnectionCounters();
   /** Events that were lost because no worker came in time, or a worker's queue passed its hard limit. */
   droppedEvents = 0;
+  /** Clients that were closed because they did not sign in. */
+  signInTimeouts = 0;
   readonly clients: Clients<TcpConnection>;
   readonly codec: Codec;
   readonly #options: Readonly<GatewayOptions>;
@@ -220,6 +223,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
 
   onClose(connection: TcpConnection): void {
     const client = connection.context as GatewayClientEntry;
+    this.signedIn(client);
     for (const paused of this.#pausedFor.values()) paused.delete(client);
     if (!client.abandoned) this.#event(client, Command.ON_CLOSE, NO_BODY, 0, 0, FLAG_SCALAR);
     this.#router.clientLeft(client);
@@ -292,6 +296,27 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     handler(this, packet, from);
   }
 
+  signedIn(client: GatewayClientEntry): void {
+    if (client.signIn === null) return;
+    deadlines.delete(client.signIn);
+    client.signIn = null;
+  }
+
+  /** @internal Its time to sign in is over. */
+  signInExpired(client: GatewayClientEntry, signIn: Expiring): void {
+    const { signInTimeout } = this.#options;
+    // What it signs in with may have come and lie unread.
+    if (client.connection.paused) {
+      deadlines.set(signIn, signInTimeout);
+      return;
+    }
+    client.signIn = null;
+    this.signInTimeouts++;
+    const fields = { seconds: signInTimeout, ...this.#facts(client) };
+    this.warn('a client did not sign in in time; it is closed', fields);
+    client.connection.close(undefined, CLOSE_CODE.policyViolation, 'sign in');
+  }
+
   warn(message: string, fields: LogFields = {}, alike = message): void {
     const passed = this.#throttle.pass(alike, performance.now(), fields);
     if (passed !== null) this.#logger.warn(message, passed);
@@ -324,6 +349,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
         client.abandoned = true;
         return;
       }
+    }
+    const { signInTimeout } = this.#options;
+    if (signInTimeout > 0) {
+      client.signIn = new SignIn(this, client);
+      deadlines.set(client.signIn, signInTimeout);
     }
     this.#event(client, Command.ON_CONNECT, NO_BODY, 0, 0, FLAG_SCALAR);
   }
@@ -455,7 +485,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     }
     this.warn('no worker is connected; events wait for one', { limitSeconds: this.#options.maxWaitingTime });
     // What it sends meanwhile waits on its own side. A handshake goes on: only then can a client be told to try again.
-    if (command !== Command.ON_CONNECT || this.codec.name !== 'websocket') client.connection.pauseRecv();
+    if (command !== Command.ON_CONNECT || client.connection.ready) client.connection.pauseRecv();
     this.#waitingTimer ??= setInterval(() => this.#expireWaiting(), WAITING_CHECK_MS);
   }
 
@@ -528,6 +558,21 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
 
   #addressOf(client: GatewayClientEntry): string {
     return `${client.connection.remoteAddress}:${client.clientPort}`;
+  }
+}
+
+/** One client's deadline for being bound to a uid. A connection has its own deadlines beside it. */
+class SignIn implements Expiring {
+  readonly #gateway: GatewayProcess;
+  readonly #client: GatewayClientEntry;
+
+  constructor(gateway: GatewayProcess, client: GatewayClientEntry) {
+    this.#gateway = gateway;
+    this.#client = client;
+  }
+
+  expire(): void {
+    this.#gateway.signInExpired(this.#client, this);
   }
 }
 

@@ -70,6 +70,11 @@ export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSiz
   pingData: string;
   /** How a worker is chosen for a new client, or a function that is asked for every event; default `leastConnections`. */
   router: BalanceMode | Router;
+  /**
+   * Seconds after which a client that was never bound to a uid is closed, with code 1008 where there are codes; default 0:
+   * never.
+   */
+  signInTimeout: number;
   /** Bytes waiting for one worker from which on its clients are not read; default 10,240,000. */
   sendToWorkerBufferSize: number;
   /** Bytes waiting for one client from which on messages for it are dropped; default 1,024,000. */
@@ -100,6 +105,7 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   pingNotResponseLimit: 0,
   pingData: '',
   router: 'leastConnections',
+  signInTimeout: 0,
   sendToWorkerBufferSize: 10_240_000,
   sendToClientBufferSize: 1_024_000,
   maxWaitingBytes: 10_240_000,
@@ -139,6 +145,7 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   pingNotResponseLimit: integer(0, 1_000_000),
   pingData: text,
   router: routerCheck,
+  signInTimeout: seconds(),
   sendToWorkerBufferSize: integer(1),
   sendToClientBufferSize: integer(1),
   maxWaitingBytes: integer(0),

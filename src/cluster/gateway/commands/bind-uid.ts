@@ -10,5 +10,7 @@ export const bindUid: CommandHandler = (gateway, packet) => {
     return;
   }
   const client = gateway.clients.get(packet.connectionId);
-  if (client !== undefined) gateway.clients.bindUid(client, uid);
+  if (client === undefined) return;
+  gateway.clients.bindUid(client, uid);
+  gateway.signedIn(client);
 };
