@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { ApiError, sessionOf } from '../api/mod.js';
-import { serialize } from '../protocol/mod.js';
+import { serialize, serializeLike } from '../protocol/mod.js';
 
 const NO_TEXT = Buffer.alloc(0);
 const EMPTY_ARRAY = 'a:0:{}';
@@ -29,6 +29,8 @@ export class SessionState {
   #value: Record<string, unknown> | null = null;
   /** What `value` is written as while nobody changes it: not always `#text`, PHP has more forms (`d:3;`, order of keys). */
   #unchanged: Buffer = NO_TEXT;
+  /** The text has what plain values can't tell, so changes are written like it. */
+  #exotic = false;
   /** The text of the gateway before the first of `#unseen`. */
   #base: Buffer = NO_TEXT;
   /** Texts written that no event has carried yet, oldest first; the last of them is `#text`. */
@@ -65,6 +67,7 @@ export class SessionState {
     if (this.#value === null) {
       this.#value = sessionOf(this.#text);
       this.#unchanged = textOf(this.#value);
+      this.#exotic = !this.#unchanged.equals(this.#text);
     }
     this.#touched = true;
     return this.#value;
@@ -89,18 +92,21 @@ export class SessionState {
     if (!this.#touched) return null;
     this.#touched = false;
     if (this.#value === null) return null;
-    let text: Buffer;
+    let plain: Buffer;
     try {
-      text = textOf(this.#value);
+      plain = textOf(this.#value);
     } catch (thrown) {
       this.#value = null;
       throw thrown;
     }
-    if (this.#unchanged.equals(text)) return null;
+    if (this.#unchanged.equals(plain)) return null;
+    const text = this.#exotic && plain !== NO_TEXT ? serializeLike(this.#value, this.#text) : plain;
+    this.#unchanged = plain;
+    // Only the order of keys differs, and the order is the text's.
+    if (this.#text.equals(text)) return null;
     if (this.#unseen.length === 0) this.#base = this.#text;
     this.#unseen.push(text);
     this.#text = text;
-    this.#unchanged = text;
     return text;
   }
 
@@ -116,6 +122,7 @@ export class SessionState {
     this.#unseen = [];
     this.#text = start === end ? NO_TEXT : Buffer.from(buffer.subarray(start, end));
     this.#unchanged = this.#text;
+    this.#exotic = false;
     this.#value = null;
   }
 }
