@@ -1,7 +1,7 @@
 export type { RunOptions } from './cli/mod.js';
 export { run } from './cli/mod.js';
 export type { Group, Message, MessageOptions, SendToAllOptions, SendToGroupOptions, Uid } from './cluster/api/mod.js';
-export { ApiError, GatewayApi, gateway, QueryError } from './cluster/api/mod.js';
+export { ApiError, GatewayApi, gateway, QueryError, WorkerGatewayApi } from './cluster/api/mod.js';
 export type { BusinessWorkerOptions, Events, EventsSource, WebSocketRequest } from './cluster/business/mod.js';
 export { BusinessWorker, Client, EventsError } from './cluster/business/mod.js';
 export type { GatewayOptions } from './cluster/gateway/mod.js';

@@ -13,7 +13,6 @@ export {
   nearest,
   nonEmptyText,
   OptionsError,
-  object,
   oneOf,
   orNull,
   readOptions,

@@ -67,7 +67,6 @@ export function seconds(min = 0): Check {
 export const text: Check = (value) => (typeof value === 'string' ? undefined : 'a string');
 export const flag: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false');
 export const callback: Check = (value) => (typeof value === 'function' ? undefined : 'a function');
-export const object: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object');
 
 export const nonEmptyText: Check = (value) =>
   typeof value === 'string' && value !== '' ? undefined : 'a string that is not empty';

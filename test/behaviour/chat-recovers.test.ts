@@ -70,7 +70,8 @@ describe('the chat recovers', () => {
     const chat = await Chat.start();
     const talkers = await couple(chat);
     await talk(chat, talkers, 'before');
-    const pids = ['ChatWorker:0', 'ChatWorker:1'].map((name) => chat.pidOf(name) ?? 0);
+    const names = ['ChatWorker:0', 'ChatWorker:1'];
+    const pids = await Promise.all(names.map((name) => eventually(`the process ${name}`, () => chat.pidOf(name))));
     for (const pid of pids) process.kill(pid, 'SIGKILL');
     // Until then a line may still be on its way to a dead worker.
     await chat.script.outputMatching(/(?:TextGateway:0 a worker left[\s\S]*){2}/);

@@ -112,11 +112,26 @@ describe('the chat', () => {
   it('refuses a port in use with one clear message, and starts nothing', async () => {
     const { server, port } = await busyPort('127.0.0.1');
     try {
-      const chat = await Chat.launch({ CHAT_TEXT_PORT: String(port) });
+      const chat = await Chat.launch({ CHAT_TEXT_PORT: String(port), CHAT_LOG_LEVEL: 'info' });
       const { code } = await chat.script.exit();
       expect(code).toBe(1);
       expect(chat.script.output.trim()).toBe(
         `TextGateway cannot listen on text://127.0.0.1:${port}: the port is in use; stop the program that uses it (ss -ltnp shows it) or choose another port`,
+      );
+      expect(chat.script.group()).toEqual([]);
+    } finally {
+      server.close();
+    }
+  });
+
+  it('refuses a page port in use as clearly', async () => {
+    const { server, port } = await busyPort('127.0.0.1');
+    try {
+      const chat = await Chat.launch({ CHAT_WEB_PORT: String(port), CHAT_LOG_LEVEL: 'error' });
+      const { code } = await chat.script.exit();
+      expect(code).toBe(1);
+      expect(chat.script.output.trim()).toBe(
+        `ChatPage:0 could not start: cannot listen on http://127.0.0.1:${port}: the port is in use; stop the program that uses it or choose another port with CHAT_WEB_PORT`,
       );
       expect(chat.script.group()).toEqual([]);
     } finally {

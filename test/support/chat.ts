@@ -35,6 +35,7 @@ export class Chat {
       args: ['start'],
       env: {
         CHAT_HOST: '127.0.0.1',
+        CHAT_LOG_LEVEL: 'debug',
         CHAT_REGISTER_PORT: String(ports.register),
         CHAT_TEXT_PORT: String(ports.text),
         CHAT_WEBSOCKET_PORT: String(ports.webSocket),

@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer';
-import { GatewayApi } from '../../src/cluster/api/mod.js';
 import { BusinessProcess, type BusinessProcessOptions } from '../../src/cluster/business/business-process.js';
 import type { Events } from '../../src/cluster/business/mod.js';
 import type { Extension, GatewayPeer, WorkerLink } from '../../src/cluster/link/mod.js';
@@ -121,7 +120,7 @@ export function bench(events: Events, options: Partial<BusinessProcessOptions> =
   const link = new FakeLink();
   const logger = new RecordingLogger();
   const all = { binary: false, maxPendingBytesPerClient: 1_048_576, maxPendingBytes: 67_108_864, ...options };
-  const process = new BusinessProcess(all, events, new GatewayApi(link), link, logger);
+  const process = new BusinessProcess(all, events, link, logger);
   link.process = process;
   process.gatewayJoined(link.peer);
   return { link, logger, process };

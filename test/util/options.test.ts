@@ -7,7 +7,6 @@ import {
   nearest,
   nonEmptyText,
   OptionsError,
-  object,
   oneOf,
   orNull,
   readOptions,
@@ -90,7 +89,6 @@ test('checks say what they expect', () => {
   expect(seconds()(Number.POSITIVE_INFINITY)).toBe('a number of seconds of at least 0');
   expect(text(1)).toBe('a string');
   expect(flag(1)).toBe('true or false');
-  expect(object(null)).toBe('an object');
   expect(oneOf('a', 'b')('c')).toBe("'a' or 'b'");
   expect(orNull(text)(null)).toBeUndefined();
 });

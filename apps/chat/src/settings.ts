@@ -1,3 +1,5 @@
+import type { LogLevel } from 'gatewayworker';
+
 /** Where the chat listens. Each port can be changed by an environment variable; the worker processes inherit them. */
 export const settings = {
   /** Who may connect: all addresses for clients; the cluster itself stays on loopback. */
@@ -8,13 +10,26 @@ export const settings = {
   webPort: port('CHAT_WEB_PORT', 8284),
   /** Inner ports of the gateways: the first for telnet, the second for WebSocket. */
   innerPort: port('CHAT_INNER_PORT', 2900),
+  /** `debug` shows also who joins whom. */
+  logLevel: logLevel(process.env.CHAT_LOG_LEVEL ?? 'info'),
 } as const;
+
+function logLevel(text: string): LogLevel {
+  if (text === 'debug' || text === 'info' || text === 'warn' || text === 'error') return text;
+  return refuse(`CHAT_LOG_LEVEL must be debug, info, warn or error, got '${text}'`);
+}
 
 function port(variable: string, standard: number): number {
   const text = process.env[variable] ?? String(standard);
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1 || value > 65_534) {
-    throw new Error(`${variable} must be a port from 1 to 65534, got '${text}'`);
+    return refuse(`${variable} must be a port from 1 to 65534, got '${text}'`);
   }
   return value;
+}
+
+/** A person's mistake: a line that says which, without a stack. */
+function refuse(message: string): never {
+  console.error(message);
+  return process.exit(1);
 }

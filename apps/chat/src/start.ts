@@ -23,7 +23,13 @@ let web: Server = createServer();
 new Worker(null, {
   name: 'ChatPage',
   onWorkerStart: async () => {
-    web = await startWeb({ host: '127.0.0.1', port: webPort, webSocketPort });
+    try {
+      web = await startWeb({ host: '127.0.0.1', port: webPort, webSocketPort });
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause;
+      const what = `cannot listen on http://127.0.0.1:${webPort}: the port is in use`;
+      throw new Error(`${what}; stop the program that uses it or choose another port with CHAT_WEB_PORT`, { cause });
+    }
   },
   onWorkerStop: () => {
     web.closeAllConnections();
@@ -31,7 +37,7 @@ new Worker(null, {
   },
 });
 
-await run();
+await run({ logLevel: settings.logLevel });
 
 console.log(`
   Talk in a terminal:   telnet 127.0.0.1 ${textPort}

@@ -1,41 +1,27 @@
 import { Buffer } from 'node:buffer';
 import type { GatewayDirectory, GatewayPeer } from '../link/mod.js';
+import { Command, connectionsExt, excludeExt, groupExt, nameListExt, serialize } from '../protocol/mod.js';
+import { addressOf, addressOfKey, gatewayKey, idsByGateway, without } from './client-ids.js';
+import { type Group, nameList, nameOf, namesOf, type Uid } from './names.js';
+import { type Message, type MessageOptions, Outbox } from './outbox.js';
 import {
-  Command,
-  connectionsExt,
-  decodeClientId,
-  encodeClientId,
-  excludeExt,
-  FLAG_BINARY,
-  FLAG_RAW,
-  FLAG_SCALAR,
-  groupExt,
-  MAX_PACKET_SIZE,
-  nameListExt,
-  PACKET_HEAD_BYTES,
-  type PacketHead,
-  PHP_MAX_PACKET_SIZE,
-  packetHead,
-  serialize,
-  unserialize,
-} from '../protocol/mod.js';
-import { ApiError, QueryError } from './errors.js';
-
-/** A message: text, bytes, or a value (which WebSocket clients get as JSON). Numbers and booleans become text. */
-export type Message = string | Buffer | number | boolean | null | object;
-
-/** A uid: not empty and not 0, which the original takes for "none". Numbers and their digits are the same uid. */
-export type Uid = string | number | bigint;
-
-/** The name of a group; the rule is the uid's. */
-export type Group = string | number | bigint;
-
-export interface MessageOptions {
-  /** The gateway writes the bytes as they are, without the framing of the client's protocol; default false. */
-  readonly raw?: boolean;
-  /** The message is binary, where the client's protocol tells; default: true for a Buffer, false for text. */
-  readonly binary?: boolean;
-}
+  clientIdsByGroup,
+  clientIdsOf,
+  clientIdsOfUid,
+  clientIdsOfUids,
+  countClients,
+  countsOfGroups,
+  groupNames,
+  isOnline,
+  lengths,
+  select,
+  sessionAt,
+  sessions,
+  uidOf,
+  uidsByGroup,
+  uidsOf,
+} from './questions.js';
+import { checkSession, type LocalSessions } from './sessions.js';
 
 export interface SendToAllOptions extends MessageOptions {
   /** Only to these clients; an empty list is nobody. Default: everybody. */
@@ -56,19 +42,26 @@ const NO_MESSAGE = Buffer.from('N;');
  *
  * Sends and changes return at once: true when every gateway concerned has a live link with room for it, and the packet is
  * within the limit of the link (33,554,432 bytes; 10,485,760 to a gateway of the original). What a gateway then does with a
- * client, uid or group that does not exist is nothing. Questions return promises, ask all gateways concerned at once, and
- * reject with QueryError rather than give a partial answer.
+ * client, uid or group that does not exist is nothing.
  *
- * A malformed client id, uid, group or message throws ApiError before anything is sent: `GW_API_CLIENT_ID`, `GW_API_NAME`,
- * `GW_API_MESSAGE`; questions reject with it. A value that PHP has no form for throws PhpSerializeError.
+ * Questions return promises, ask all gateways concerned at once, and reject with QueryError rather than give a partial
+ * answer; its `partial` is of the answer's type. Uids and groups come back as strings, also those that PHP makes integers
+ * of. Where the original gives a map of x → x this gives a list.
+ *
+ * A malformed client id, uid, group, message or session throws ApiError before anything is sent: `GW_API_CLIENT_ID`,
+ * `GW_API_NAME`, `GW_API_MESSAGE`, `GW_API_SESSION`; questions reject with it, with `GW_API_NO_GATEWAY` while no gateway is
+ * known, and with `GW_API_TOO_LARGE`. A value that PHP has no form for throws PhpSerializeError.
  */
 export class GatewayApi {
   readonly #directory: GatewayDirectory;
-  /** Filled anew for each packet. */
-  readonly #head: PacketHead = packetHead();
+  readonly #outbox: Outbox;
+  readonly #local: LocalSessions | null;
 
-  constructor(directory: GatewayDirectory) {
+  /** @param local clients whose sessions are also kept here; they are kept in step */
+  constructor(directory: GatewayDirectory, local: LocalSessions | null = null) {
     this.#directory = directory;
+    this.#outbox = new Outbox(directory);
+    this.#local = local;
   }
 
   // ---- sends ----
@@ -79,13 +72,13 @@ export class GatewayApi {
     if (options.clientIds !== undefined) {
       const wanted = idsByGateway(options.clientIds);
       let sent = true;
-      for (const [gateway, ids] of wanted) {
-        const left = without(ids, exclude.get(gateway));
-        if (left.length > 0) sent = this.#sendMessageTo(gateway, connectionsExt(left), message, options) && sent;
+      for (const [key, ids] of wanted) {
+        const left = without(ids, exclude.get(key));
+        if (left.length > 0) sent = this.#sendToSome(key, left, message, options) && sent;
       }
       return sent;
     }
-    return this.#sendToEvery(Command.SEND_TO_ALL, message, options, (gateway) =>
+    return this.#outbox.messageToEvery(Command.SEND_TO_ALL, message, options, (gateway) =>
       excludeExt(exclude.get(gatewayKey(gateway)) ?? []),
     );
   }
@@ -100,7 +93,7 @@ export class GatewayApi {
     const uids = namesOf('uid', uid);
     if (uids.length === 0) return true;
     const ext = nameListExt(uids);
-    return this.#sendToEvery(Command.SEND_TO_UID, message, options, () => ext);
+    return this.#outbox.messageToEvery(Command.SEND_TO_UID, message, options, () => ext);
   }
 
   /** To every member of one group, or of several; a member of two of them gets it twice, as in the original. */
@@ -108,17 +101,22 @@ export class GatewayApi {
     const groups = namesOf('group', group);
     if (groups.length === 0) return true;
     const exclude = idsByGateway(options.exclude ?? []);
-    return this.#sendToEvery(Command.SEND_TO_GROUP, message, options, (gateway) =>
+    return this.#outbox.messageToEvery(Command.SEND_TO_GROUP, message, options, (gateway) =>
       groupExt(groups, exclude.get(gatewayKey(gateway)) ?? []),
     );
   }
 
-  // ---- changes of one client ----
+  // ---- changes ----
 
   /** Ends the connection once all that was sent to it is written; `message` is the last of it. */
   closeClient(clientId: string, message?: Message): boolean {
     const { gateway, connectionId } = this.#find(clientId);
     return gateway !== undefined && this.closePeer(gateway, connectionId, message);
+  }
+
+  /** Ends the connection at once; what waits for the client is lost. The original calls it `destoryClient`. */
+  destroyClient(clientId: string): boolean {
+    return this.#change(Command.DESTROY, clientId, '');
   }
 
   /** A client has at most one uid, a uid any number of clients. */
@@ -139,64 +137,198 @@ export class GatewayApi {
     return this.#change(Command.LEAVE_GROUP, clientId, nameOf('group', group));
   }
 
-  // ---- questions ----
+  /** Every member leaves the group, on every gateway. It may be joined again. */
+  ungroup(group: Group): boolean {
+    return this.#outbox.commandToEvery(Command.UNGROUP, nameOf('group', group));
+  }
+
+  /**
+   * Replaces the client's session; `{}` clears it. In the worker that handles the client's events `client.session` is
+   * replaced too, with what a running handler has changed in it and not saved.
+   *
+   * @throws ApiError `GW_API_SESSION`, PhpSerializeError
+   */
+  setSession(clientId: string, session: object): boolean {
+    const { gateway, connectionId } = this.#find(clientId);
+    checkSession(session);
+    const text = serialize(session);
+    if (gateway === undefined || !this.changePeer(gateway, Command.SET_SESSION, connectionId, text)) return false;
+    this.#local?.session(gateway, connectionId)?.replaced(text);
+    return true;
+  }
+
+  /**
+   * Lays changes over the client's session: where both hold a list or an object they are merged by the same rule (lists by
+   * index), else the new value takes the old one's place. The gateway does it. In the worker that handles the client's events
+   * `client.session` gets the changes too, and keeps what a running handler has changed in it.
+   *
+   * @throws ApiError `GW_API_SESSION`, PhpSerializeError
+   */
+  updateSession(clientId: string, changes: object): boolean {
+    const { gateway, connectionId } = this.#find(clientId);
+    checkSession(changes);
+    const text = serialize(changes);
+    if (gateway === undefined || !this.changePeer(gateway, Command.UPDATE_SESSION, connectionId, text)) return false;
+    this.#local?.session(gateway, connectionId)?.updated(text);
+    return true;
+  }
+
+  // ---- questions about one client ----
 
   /** Whether the client is connected. @throws QueryError (rejects) when its gateway is known and does not answer */
   async isOnline(clientId: string): Promise<boolean> {
     const { gateway, connectionId } = this.#find(clientId);
-    if (gateway === undefined) return false;
-    const head = packetHead({ cmd: Command.IS_ONLINE, connectionId });
-    try {
-      return unserialize(await gateway.ask(head, '', '')) === 1;
-    } catch (cause) {
-      throw new QueryError(false, [gateway.address], cause);
-    }
+    return gateway === undefined ? false : isOnline(gateway, connectionId);
   }
 
-  /** How many clients there are. @throws QueryError<number> (rejects) */
-  getAllClientIdCount(): Promise<number> {
-    return this.#sum('');
-  }
-
-  /** How many clients are in the group. @throws QueryError<number> (rejects) */
-  async getClientIdCountByGroup(group: Group): Promise<number> {
-    return this.#sum(nameOf('group', group));
+  /** The client's uid; null when it has none, or there is no such client. @throws QueryError<null> (rejects) */
+  async getUidByClientId(clientId: string): Promise<string | null> {
+    const { gateway, connectionId } = this.#find(clientId);
+    return gateway === undefined ? null : uidOf(gateway, connectionId);
   }
 
   /**
-   * Client id → session, of every client. A client without a session, or with one that can't be read, has an empty one.
+   * The client's session as its gateway has it, `{}` when it has none; null when there is no such client. Changing the object
+   * changes nothing. What a running handler has changed and not saved is not in it; what this worker has written, is.
    *
-   * @throws QueryError (rejects)
+   * @throws QueryError<null> (rejects), also for a session that can't be read
    */
-  getAllClientSessions(): Promise<Map<string, Record<string, unknown>>> {
-    const sessions = new Map<string, Record<string, unknown>>();
-    return this.#askAll(Command.GET_ALL_CLIENT_SESSIONS, '', sessions, (gateway, answer) => {
-      if (typeof answer !== 'object' || answer === null) throw senseless(gateway);
-      for (const [connectionId, text] of Object.entries(answer)) {
-        const id = encodeClientId(gateway.localIp, gateway.localPort, Number(connectionId));
-        sessions.set(id, readableSession(text));
-      }
-    });
+  async getSession(clientId: string): Promise<Record<string, unknown> | null> {
+    const { gateway, connectionId } = this.#find(clientId);
+    if (gateway === undefined) return null;
+    return sessionAt(gateway, connectionId, this.#local?.session(gateway, connectionId));
+  }
+
+  // ---- questions about clients ----
+
+  /** The ids of all clients. */
+  getAllClientIdList(): Promise<string[]> {
+    return select(this.#directory, ['uid'], {}, clientIdsOf);
+  }
+
+  /** How many clients there are. */
+  getAllClientIdCount(): Promise<number> {
+    return countClients(this.#directory, '');
+  }
+
+  /** The ids of the members of one group, or of any of several; each once. An empty list has no members. */
+  async getClientIdListByGroup(group: Group | readonly Group[]): Promise<string[]> {
+    const groups = namesOf('group', group);
+    return groups.length === 0 ? [] : select(this.#directory, ['uid'], { groups }, clientIdsOf);
+  }
+
+  /** How many clients are in the group. */
+  async getClientIdCountByGroup(group: Group): Promise<number> {
+    return countClients(this.#directory, nameOf('group', group));
+  }
+
+  /** Group → how many members, in the order given. */
+  async batchGetClientIdCountByGroup(groups: readonly Group[]): Promise<Map<string, number>> {
+    return countsOfGroups(this.#directory, nameList('group', groups));
+  }
+
+  /**
+   * Client id → session, of every client or of the members of a group. A client without a session, or with one that can't be
+   * read, has an empty one.
+   */
+  async getAllClientSessions(group?: Group): Promise<Map<string, Record<string, unknown>>> {
+    return sessions(this.#directory, group === undefined ? undefined : nameOf('group', group));
+  }
+
+  /** Client id → session, of the members of a group. */
+  async getClientSessionsByGroup(group: Group): Promise<Map<string, Record<string, unknown>>> {
+    return sessions(this.#directory, nameOf('group', group));
+  }
+
+  // ---- questions about uids ----
+
+  /** Whether any client has the uid. */
+  async isUidOnline(uid: Uid): Promise<boolean> {
+    return clientIdsOfUid(this.#directory, nameOf('uid', uid), (answers) => answers.some((ids) => ids.length > 0));
+  }
+
+  /** Uid → whether any client has it, in the order given. */
+  async isUidsOnline(uids: readonly Uid[]): Promise<Map<string, boolean>> {
+    return clientIdsOfUids(this.#directory, nameList('uid', uids), (ids) => ids.length > 0);
+  }
+
+  /** The ids of the uid's clients, on all gateways. */
+  async getClientIdByUid(uid: Uid): Promise<string[]> {
+    return clientIdsOfUid(this.#directory, nameOf('uid', uid), (answers) => answers.flat());
+  }
+
+  /** Uid → the ids of its clients, in the order given; an empty list for a uid that nobody has. */
+  async batchGetClientIdByUid(uids: readonly Uid[]): Promise<Map<string, string[]>> {
+    return clientIdsOfUids(this.#directory, nameList('uid', uids), (ids) => ids);
+  }
+
+  /** Each uid that any client has, once. */
+  getAllUidList(): Promise<string[]> {
+    return select(this.#directory, ['uid'], {}, uidsOf);
+  }
+
+  /** How many different uids there are in the cluster. */
+  getAllUidCount(): Promise<number> {
+    return select(this.#directory, ['uid'], {}, (rows) => uidsOf(rows).length);
+  }
+
+  /** Each uid in one group, or in any of several, once. An empty list has none. */
+  async getUidListByGroup(group: Group | readonly Group[]): Promise<string[]> {
+    const groups = namesOf('group', group);
+    return groups.length === 0 ? [] : select(this.#directory, ['uid'], { groups }, uidsOf);
+  }
+
+  /** How many different uids there are in one group, or in any of several. */
+  async getUidCountByGroup(group: Group | readonly Group[]): Promise<number> {
+    const groups = namesOf('group', group);
+    return groups.length === 0 ? 0 : select(this.#directory, ['uid'], { groups }, (rows) => uidsOf(rows).length);
+  }
+
+  // ---- questions about groups ----
+
+  /** Every group that has a member, once. */
+  getAllGroupIdList(): Promise<string[]> {
+    return groupNames(this.#directory);
+  }
+
+  /** Group → each uid in it, once. A group without any uid is not there. */
+  getAllGroupUidList(): Promise<Map<string, string[]>> {
+    return select(this.#directory, ['uid', 'groups'], {}, uidsByGroup);
+  }
+
+  /** Group → how many different uids are in it. A group without any uid is not there. */
+  getAllGroupUidCount(): Promise<Map<string, number>> {
+    return select(this.#directory, ['uid', 'groups'], {}, (rows) => lengths(uidsByGroup(rows)));
+  }
+
+  /** Group → the ids of its members. */
+  getAllGroupClientIdList(): Promise<Map<string, string[]>> {
+    return select(this.#directory, ['groups'], {}, clientIdsByGroup);
+  }
+
+  /** Group → how many members. */
+  getAllGroupClientIdCount(): Promise<Map<string, number>> {
+    return select(this.#directory, ['groups'], {}, (rows) => lengths(clientIdsByGroup(rows)));
   }
 
   // ---- for the client object of a worker, which knows its gateway ----
 
   /** @internal */
   sendToPeer(gateway: GatewayPeer, connectionId: number, message: Message, options: MessageOptions): boolean {
-    return this.#sendMessage(gateway, Command.SEND_TO_ONE, connectionId, '', message, options);
+    return this.#outbox.message(gateway, Command.SEND_TO_ONE, connectionId, '', message, options);
   }
 
   /** @internal */
   closePeer(gateway: GatewayPeer, connectionId: number, message?: Message): boolean {
     if (message !== undefined && message !== null) {
-      return this.#sendMessage(gateway, Command.KICK, connectionId, '', message, {});
+      return this.#outbox.message(gateway, Command.KICK, connectionId, '', message, {});
     }
-    return this.#send(gateway, Command.KICK, connectionId, 0, '', NO_MESSAGE);
+    return this.#outbox.packet(gateway, Command.KICK, connectionId, 0, '', NO_MESSAGE);
   }
 
   /** @internal */
   changePeer(gateway: GatewayPeer, cmd: number, connectionId: number, ext: string | Buffer): boolean {
-    return this.#send(gateway, cmd, connectionId, FLAG_SCALAR, ext, '');
+    return this.#outbox.command(gateway, cmd, connectionId, ext);
   }
 
   /** @internal */
@@ -215,217 +347,14 @@ export class GatewayApi {
   }
 
   #find(clientId: string): { readonly gateway: GatewayPeer | undefined; readonly connectionId: number } {
-    const address = addressOf(clientId);
-    return {
-      gateway: this.#directory.gateway(address.localIp, address.localPort),
-      connectionId: address.connectionId,
-    };
+    const { localIp, localPort, connectionId } = addressOf(clientId);
+    return { gateway: this.#directory.gateway(localIp, localPort), connectionId };
   }
 
-  #sendMessageTo(gateway: number, ext: string, message: Message, options: MessageOptions): boolean {
-    const peer = this.#directory.gateway(Math.floor(gateway / PORTS), gateway % PORTS);
-    return peer !== undefined && this.#sendMessage(peer, Command.SEND_TO_ALL, 0, ext, message, options);
+  #sendToSome(key: number, ids: readonly number[], message: Message, options: MessageOptions): boolean {
+    const { localIp, localPort } = addressOfKey(key);
+    const gateway = this.#directory.gateway(localIp, localPort);
+    if (gateway === undefined) return false;
+    return this.#outbox.message(gateway, Command.SEND_TO_ALL, 0, connectionsExt(ids), message, options);
   }
-
-  #sendToEvery(
-    cmd: number,
-    message: Message,
-    options: MessageOptions,
-    extFor: (gateway: GatewayPeer) => string,
-  ): boolean {
-    let sent = true;
-    let known = false;
-    for (const gateway of this.#directory.gateways) {
-      known = true;
-      sent = this.#sendMessage(gateway, cmd, 0, extFor(gateway), message, options) && sent;
-    }
-    return known && sent;
-  }
-
-  #sendMessage(
-    gateway: GatewayPeer,
-    cmd: number,
-    connectionId: number,
-    ext: string,
-    message: Message,
-    options: MessageOptions,
-  ): boolean {
-    const raw = options.raw === true ? FLAG_RAW : 0;
-    switch (typeof message) {
-      case 'string': {
-        const binary = options.binary === true && gateway.supports('binary') ? FLAG_BINARY : 0;
-        return this.#send(gateway, cmd, connectionId, FLAG_SCALAR | raw | binary, ext, message);
-      }
-      case 'object': {
-        if (!(message instanceof Uint8Array)) return this.#send(gateway, cmd, connectionId, 0, ext, serialize(message));
-        const binary = options.binary !== false && gateway.supports('binary') ? FLAG_BINARY : 0;
-        return this.#send(gateway, cmd, connectionId, FLAG_SCALAR | raw | binary, ext, message as Buffer);
-      }
-      case 'number':
-      case 'boolean':
-      case 'bigint':
-        return this.#send(gateway, cmd, connectionId, FLAG_SCALAR | raw, ext, String(message));
-      default:
-        throw new ApiError(
-          'GW_API_MESSAGE',
-          `a message can't be ${typeof message}; expected a text, a Buffer or a value`,
-          {
-            type: typeof message,
-          },
-        );
-    }
-  }
-
-  /** Every packet but the questions leaves here. */
-  #send(
-    gateway: GatewayPeer,
-    cmd: number,
-    connectionId: number,
-    flag: number,
-    ext: string | Buffer,
-    body: string | Buffer,
-  ): boolean {
-    // A gateway drops the link, with all its events, at a packet beyond its limit.
-    if (isTooLarge(ext, body, gateway.supports('binary') ? MAX_PACKET_SIZE : PHP_MAX_PACKET_SIZE)) return false;
-    const head = this.#head;
-    head.cmd = cmd;
-    head.connectionId = connectionId;
-    head.flag = flag;
-    return gateway.send(head, ext, body);
-  }
-
-  async #sum(group: string): Promise<number> {
-    const total = { count: 0 };
-    await this.#askAll(
-      Command.GET_CLIENT_COUNT_BY_GROUP,
-      group,
-      () => total.count,
-      (gateway, answer) => {
-        if (typeof answer !== 'number') throw senseless(gateway);
-        total.count += answer;
-      },
-    );
-    return total.count;
-  }
-
-  /** Asks every gateway at once and hands each answer to `collect`; resolves with `result` when all have answered. */
-  async #askAll<T>(
-    cmd: number,
-    ext: string,
-    result: T | (() => T),
-    collect: (gateway: GatewayPeer, answer: unknown) => void,
-  ): Promise<T> {
-    const asked: Promise<void>[] = [];
-    const silent: string[] = [];
-    let cause: unknown;
-    for (const gateway of this.#directory.gateways) {
-      const answered = gateway
-        .ask(packetHead({ cmd }), ext, '')
-        .then((answer) => collect(gateway, unserialize(answer)));
-      asked.push(
-        answered.catch((thrown) => {
-          silent.push(gateway.address);
-          cause = thrown;
-        }),
-      );
-    }
-    if (asked.length === 0) {
-      throw new ApiError('GW_API_NO_GATEWAY', 'no gateway is known yet, so nobody can be asked');
-    }
-    await Promise.all(asked);
-    const value = typeof result === 'function' ? (result as () => T)() : result;
-    if (silent.length > 0) throw new QueryError(value, silent, cause);
-    return value;
-  }
-}
-
-/** One number for a gateway: address and port. */
-const PORTS = 65_536;
-
-function gatewayKey(gateway: { readonly localIp: number; readonly localPort: number }): number {
-  return gateway.localIp * PORTS + gateway.localPort;
-}
-
-function addressOf(clientId: string): { localIp: number; localPort: number; connectionId: number } {
-  const address = typeof clientId === 'string' ? decodeClientId(clientId) : undefined;
-  if (address === undefined) {
-    const given = shown(clientId);
-    throw new ApiError('GW_API_CLIENT_ID', `${given} is not a client id (20 hex digits)`, { clientId: given });
-  }
-  return address;
-}
-
-/** gateway key → connection ids. */
-function idsByGateway(clientIds: string | readonly string[]): Map<number, number[]> {
-  const byGateway = new Map<number, number[]>();
-  for (const clientId of Array.isArray(clientIds) ? clientIds : [clientIds]) {
-    const address = addressOf(clientId);
-    const key = gatewayKey(address);
-    const ids = byGateway.get(key);
-    if (ids === undefined) byGateway.set(key, [address.connectionId]);
-    else ids.push(address.connectionId);
-  }
-  return byGateway;
-}
-
-function without(ids: readonly number[], excluded: readonly number[] | undefined): readonly number[] {
-  if (excluded === undefined) return ids;
-  const out = new Set(excluded);
-  return ids.filter((id) => !out.has(id));
-}
-
-/** As texts: a number beyond the safe ones was refused, and JSON numbers can't lose digits on the way. */
-function namesOf(what: 'uid' | 'group', given: Uid | readonly Uid[]): readonly string[] {
-  return Array.isArray(given) ? given.map((name) => nameOf(what, name)) : [nameOf(what, given as Uid)];
-}
-
-/** The text of a uid or group. @throws ApiError `GW_API_NAME` for what PHP calls empty, and for other types */
-function nameOf(what: 'uid' | 'group', name: Uid): string {
-  const isName = typeof name === 'string' || typeof name === 'bigint' || Number.isSafeInteger(name);
-  const text = isName ? String(name) : '';
-  if (text === '' || text === '0') {
-    const given = shown(name);
-    throw new ApiError('GW_API_NAME', `a ${what} must be a text or an integer, not empty and not 0; got ${given}`, {
-      what,
-      name: given,
-    });
-  }
-  return text;
-}
-
-/** A value of any type as a message shows it. */
-function shown(value: unknown): string {
-  if (typeof value === 'string') return `'${value.slice(0, 40)}'`;
-  return typeof value === 'object' && value !== null ? 'an object' : String(value).slice(0, 40);
-}
-
-/** Whether a packet is larger than `limit`. Texts are measured only when they could be. */
-function isTooLarge(ext: string | Buffer, body: string | Buffer, limit: number): boolean {
-  if (PACKET_HEAD_BYTES + (ext.length + body.length) * 3 <= limit) return false;
-  return PACKET_HEAD_BYTES + Buffer.byteLength(ext) + Buffer.byteLength(body) > limit;
-}
-
-function senseless(gateway: GatewayPeer): Error {
-  return new Error(`the answer of gateway ${gateway.address} makes no sense`);
-}
-
-function readableSession(text: unknown): Record<string, unknown> {
-  try {
-    return sessionOf(text);
-  } catch {
-    return {};
-  }
-}
-
-/**
- * A session text as an object; what is no array (somebody else's mistake) counts as none.
- *
- * @throws PhpSerializeError for what is no serialized value, or has PHP objects in it
- */
-export function sessionOf(text: unknown): Record<string, unknown> {
-  const bytes = typeof text === 'string' ? Buffer.from(text) : text;
-  if (!Buffer.isBuffer(bytes) || bytes.length === 0) return {};
-  const value = unserialize(bytes);
-  if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return {};
-  return Array.isArray(value) ? { ...value } : (value as Record<string, unknown>);
 }

@@ -1,6 +1,13 @@
 import { Buffer } from 'node:buffer';
 import { type LogFields, type Logger, LogThrottle, stackOf } from '../../util/mod.js';
-import { enterApi, type GatewayApi, leaveApi } from '../api/mod.js';
+import {
+  type Dispatch,
+  enterDispatch,
+  type LocalSession,
+  type LocalSessions,
+  leaveDispatch,
+  WorkerGatewayApi,
+} from '../api/mod.js';
 import type { GatewayPeer, WorkerLink, WorkerLinkEvents } from '../link/mod.js';
 import { Command, FLAG_BINARY, FLAG_SCALAR, type PacketView, unserialize } from '../protocol/mod.js';
 import { Client, ClientState, type QueuedEvent } from './client.js';
@@ -19,20 +26,21 @@ export interface BusinessProcessOptions {
   readonly maxPendingBytes: number;
 }
 
-interface Known {
+interface Known extends Dispatch {
   readonly client: Client;
   readonly state: ClientState;
   readonly connectionId: number;
 }
 
 /** One worker process at work: events in, your handlers, what they command out. */
-export class BusinessProcess implements WorkerLinkEvents {
+export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   /** Events handled, and handlers that failed. */
   handled = 0;
   failed = 0;
+  /** What handlers command and ask with. */
+  readonly api: WorkerGatewayApi;
   readonly #options: BusinessProcessOptions;
   readonly #events: Events;
-  readonly #api: GatewayApi;
   readonly #link: WorkerLink;
   readonly #logger: Logger;
   readonly #throttle = new LogThrottle();
@@ -45,10 +53,10 @@ export class BusinessProcess implements WorkerLinkEvents {
   #stopping = false;
   #idle: (() => void) | null = null;
 
-  constructor(options: BusinessProcessOptions, events: Events, api: GatewayApi, link: WorkerLink, logger: Logger) {
+  constructor(options: BusinessProcessOptions, events: Events, link: WorkerLink, logger: Logger) {
     this.#options = options;
     this.#events = events;
-    this.#api = api;
+    this.api = new WorkerGatewayApi(link, this);
     this.#link = link;
     this.#logger = logger;
   }
@@ -79,6 +87,10 @@ export class BusinessProcess implements WorkerLinkEvents {
     this.#handle(known, gateway, cmd, flag, buffer, packet.bodyStart, packet.bodyEnd);
   }
 
+  session(gateway: GatewayPeer, connectionId: number): LocalSession | undefined {
+    return this.#clients.get(gateway)?.get(connectionId)?.state.session;
+  }
+
   /** Takes no more from the links; resolves when no handler is at work any more, and nothing waits for one. */
   stop(): Promise<void> {
     this.#stopping = true;
@@ -95,8 +107,8 @@ export class BusinessProcess implements WorkerLinkEvents {
     const found = clients.get(packet.connectionId);
     if (found !== undefined) return found;
     const state = new ClientState();
-    const client = new Client(packet, gateway, this.#api, state);
-    const known: Known = { client, state, connectionId: packet.connectionId };
+    const client = new Client(packet, gateway, this.api, state);
+    const known: Known = { api: this.api, client, state, connectionId: packet.connectionId };
     clients.set(packet.connectionId, known);
     return known;
   }
@@ -115,7 +127,7 @@ export class BusinessProcess implements WorkerLinkEvents {
     start: number,
     end: number,
   ): boolean {
-    const outer = enterApi(this.#api);
+    const outer = enterDispatch(known);
     try {
       const result = this.#callUser(known.client, cmd, flag, buffer, start, end);
       if (isThenable(result)) {
@@ -134,7 +146,7 @@ export class BusinessProcess implements WorkerLinkEvents {
     } catch (thrown) {
       this.#report(cmd, known.client, thrown);
     } finally {
-      leaveApi(outer);
+      leaveDispatch(outer);
     }
     this.#finish(known, gateway, cmd);
     return true;
@@ -175,7 +187,7 @@ export class BusinessProcess implements WorkerLinkEvents {
     const { session } = known.state;
     try {
       const text = session.takeChange();
-      if (text === null || this.#api.changePeer(gateway, Command.SET_SESSION, known.connectionId, text)) return;
+      if (text === null || this.api.changePeer(gateway, Command.SET_SESSION, known.connectionId, text)) return;
       session.notSent();
       // With a gateway that is gone its clients are.
       if (this.#clients.has(gateway)) {

@@ -12,7 +12,7 @@ import {
   stackOf,
   text,
 } from '../../util/mod.js';
-import { ApiError, apiStarted, apiStopped, enterApi, GatewayApi, leaveApi } from '../api/mod.js';
+import { ApiError, apiStarted, apiStopped, enterDispatch, leaveDispatch, type WorkerGatewayApi } from '../api/mod.js';
 import { checkRegisterAddresses, registerAddressCheck, WorkerMesh } from '../link/mod.js';
 import { MAX_PACKET_SIZE } from '../protocol/mod.js';
 import { BusinessProcess } from './business-process.js';
@@ -75,10 +75,12 @@ const CHECKS: Checks<BusinessWorkerOptions> = {
 export class BusinessWorker extends BaseWorker {
   readonly name: string;
   readonly count: number;
+  /** Gateways know a worker by its host and name: of two that share both, each would push the other one out. */
+  override readonly identity: string;
   readonly #options: Readonly<BusinessWorkerOptions>;
   readonly #events: EventsSource;
   readonly #registerAddresses: readonly string[];
-  #running: { readonly link: WorkerMesh; readonly api: GatewayApi; readonly process: BusinessProcess } | null = null;
+  #running: { readonly link: WorkerMesh; readonly process: BusinessProcess } | null = null;
   #handlers: Events = {};
   #logger: Logger = silentLogger;
 
@@ -97,14 +99,15 @@ export class BusinessWorker extends BaseWorker {
     this.#registerAddresses = checkRegisterAddresses(this.#options.registerAddress);
     this.name = this.#options.name;
     this.count = this.#options.count;
+    this.identity = `BusinessWorker '${this.name}' at ${this.#registerAddresses.join()}`;
   }
 
   /** The gateway API of this worker. @throws ApiError `GW_API_NOT_RUNNING` before it has started and once it has stopped */
-  get gateway(): GatewayApi {
+  get gateway(): WorkerGatewayApi {
     if (this.#running === null) {
       throw new ApiError('GW_API_NOT_RUNNING', `${this.name} does not run in this process`, { worker: this.name });
     }
-    return this.#running.api;
+    return this.#running.process.api;
   }
 
   plannedListens(): readonly PlannedListen[] {
@@ -125,9 +128,9 @@ export class BusinessWorker extends BaseWorker {
       queryTimeout,
       logger: context.logger,
     });
-    const api = new GatewayApi(link);
-    const process = new BusinessProcess(this.#options, this.#handlers, api, link, context.logger);
-    this.#running = { link, api, process };
+    const process = new BusinessProcess(this.#options, this.#handlers, link, context.logger);
+    const { api } = process;
+    this.#running = { link, process };
     apiStarted(api, this.#registerAddresses.join());
     try {
       await this.#callUser('onWorkerStart');
@@ -141,7 +144,7 @@ export class BusinessWorker extends BaseWorker {
 
   async stop(): Promise<void> {
     if (this.#running === null) return;
-    const { link, api, process } = this.#running;
+    const { link, process } = this.#running;
     await process.stop();
     try {
       await this.#callUser('onWorkerStop');
@@ -149,18 +152,18 @@ export class BusinessWorker extends BaseWorker {
       this.#logger.error(`onWorkerStop threw: ${stackOf(thrown)}`);
     }
     await link.close();
-    apiStopped(api);
+    apiStopped(process.api);
     this.#running = null;
   }
 
   async #callUser(name: 'onWorkerStart' | 'onWorkerStop'): Promise<void> {
     if (this.#running === null) return;
-    const outer = enterApi(this.#running.api);
+    const outer = enterDispatch({ api: this.#running.process.api, client: null });
     let result: unknown;
     try {
       result = this.#handlers[name]?.(this);
     } finally {
-      leaveApi(outer);
+      leaveDispatch(outer);
     }
     await result;
   }

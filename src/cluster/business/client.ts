@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import type { GatewayApi, Group, Message, MessageOptions, Uid } from '../api/mod.js';
+import type { Group, Message, MessageOptions, Uid, WorkerGatewayApi } from '../api/mod.js';
 import type { GatewayPeer } from '../link/mod.js';
 import { Command, encodeClientId, numberToIp, type PacketView } from '../protocol/mod.js';
 import { SessionState } from './session-state.js';
@@ -40,13 +40,13 @@ export class Client<Session extends object = Record<string, unknown>> {
   /** The public port the client came in by. */
   readonly gatewayPort: number;
   /** The gateway API, of this client's cluster. */
-  readonly gateway: GatewayApi;
+  readonly gateway: WorkerGatewayApi;
   readonly #peer: GatewayPeer;
   readonly #connectionId: number;
   readonly #state: ClientState;
 
   /** @internal */
-  constructor(packet: PacketView, peer: GatewayPeer, gateway: GatewayApi, state: ClientState) {
+  constructor(packet: PacketView, peer: GatewayPeer, gateway: WorkerGatewayApi, state: ClientState) {
     this.id = encodeClientId(packet.localIp, packet.localPort, packet.connectionId);
     this.remoteAddress = numberToIp(packet.clientIp);
     this.remotePort = packet.clientPort;

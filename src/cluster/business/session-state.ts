@@ -1,12 +1,22 @@
 import { Buffer } from 'node:buffer';
-import { ApiError, sessionOf } from '../api/mod.js';
-import { serialize, serializeLike } from '../protocol/mod.js';
+import { checkSession, type LocalSession, sessionOf } from '../api/mod.js';
+import { mergeSession, serialize, serializeLike } from '../protocol/mod.js';
 
 const NO_TEXT = Buffer.alloc(0);
 const EMPTY_ARRAY = 'a:0:{}';
 
 /** From so many texts on that no event has shown to have arrived, one that carries the last of them settles all. */
 const MAX_UNSEEN = 1000;
+
+/**
+ * So much is kept of the texts written since the last event, each with what it costs beside its bytes. A client that only
+ * listens may have its session written for ever, and no event to show that it arrived.
+ */
+const MAX_UNASKED_BYTES = 16_384;
+const TEXT_OVERHEAD_BYTES = 100;
+
+/** So long a question may have overtaken a write; an answer from later that shows an old text means somebody wrote it again. */
+const OVERTAKEN_MS = 5000;
 
 /**
  * The session of one client in a worker, as a value: decoded when it is asked for, compared and written when a handler has
@@ -22,8 +32,10 @@ const MAX_UNSEEN = 1000;
  *
  * A text may stand in that row more than once (on, off, on). Then the first is meant: were it taken for a later one, what
  * the next event carries would look like somebody else's.
+ *
+ * What the API writes (`replaced`, `updated`) stands in the same row: it goes over the same link, in order with the rest.
  */
-export class SessionState {
+export class SessionState implements LocalSession {
   /** What `value` was made of, or was last written as. */
   #text: Buffer = NO_TEXT;
   #value: Record<string, unknown> | null = null;
@@ -36,10 +48,18 @@ export class SessionState {
   /** Texts written that no event has carried yet, oldest first; the last of them is `#text`. */
   #unseen: Buffer[] = [];
   #touched = false;
+  /** `value` was decoded here; else it is the app's own object, perhaps one that several clients share. */
+  #decoded = false;
+  /** How many of `#unseen` were written since the last event, and what they cost. */
+  #unasked = 0;
+  #unaskedBytes = 0;
+  #writtenAt = 0;
 
   /** An event came with the session text buffer[start…end). */
   arrived(buffer: Buffer, start: number, end: number): void {
     const unseen = this.#unseen;
+    this.#unasked = 0;
+    this.#unaskedBytes = 0;
     if (unseen.length === 0) {
       if (!equals(this.#text, buffer, start, end)) this.#replace(buffer, start, end);
       return;
@@ -66,6 +86,7 @@ export class SessionState {
   get value(): Record<string, unknown> {
     if (this.#value === null) {
       this.#value = sessionOf(this.#text);
+      this.#decoded = true;
       this.#unchanged = textOf(this.#value);
       this.#exotic = !this.#unchanged.equals(this.#text);
     }
@@ -75,11 +96,10 @@ export class SessionState {
 
   /** @throws ApiError `GW_API_SESSION` for what is neither a plain object nor a list: PHP workers die of it */
   set value(session: Record<string, unknown>) {
-    if (!isPlain(session)) {
-      throw new ApiError('GW_API_SESSION', 'a session must be a plain object; {} clears it', { type: typeof session });
-    }
+    checkSession(session);
     this.#touched = true;
     this.#value = Array.isArray(session) ? { ...session } : session;
+    this.#decoded = false;
   }
 
   /**
@@ -104,18 +124,82 @@ export class SessionState {
     this.#unchanged = plain;
     // Only the order of keys differs, and the order is the text's.
     if (this.#text.equals(text)) return null;
-    if (this.#unseen.length === 0) this.#base = this.#text;
-    this.#unseen.push(text);
-    this.#text = text;
+    this.#wrote(text);
     return text;
   }
 
   /** What `takeChange` gave last could not be sent: the change stands, and is given again after the next handler. */
   notSent(): void {
-    this.#unseen.pop();
+    const text = this.#unseen.pop();
+    if (text !== undefined) {
+      this.#unasked--;
+      this.#unaskedBytes -= costOf(text);
+    }
     this.#text = this.#unseen.at(-1) ?? this.#base;
     this.#unchanged = this.#text;
     this.#touched = true;
+  }
+
+  /** SET_SESSION has been sent: the session is what it says, whatever a running handler has made of the one before. */
+  replaced(text: Buffer): void {
+    this.#wrote(text);
+    this.#unchanged = normal(text);
+    this.#exotic = false;
+    this.#value = null;
+    this.#touched = false;
+  }
+
+  /**
+   * UPDATE_SESSION has been sent: the gateway will merge it into the text it has then, which is ours unless somebody else
+   * writes. `value` gets the same changes and keeps those that are not written yet.
+   */
+  updated(update: Buffer): void {
+    let text: Buffer;
+    try {
+      text = mergeSession(this.#text, update);
+    } catch {
+      // No session text: the gateway reports it and leaves it as it is.
+      return;
+    }
+    this.#wrote(text);
+    this.#unchanged = normal(text);
+    const value = this.#value;
+    if (value === null) return;
+    const written = sessionOf(text);
+    this.#unchanged = textOf(written);
+    this.#exotic = !this.#unchanged.equals(text);
+    // An object that is the app's is not ours to change; one decoded here may be in a handler's hands.
+    const merged = this.#decoded && Object.isExtensible(value) ? value : { ...value };
+    this.#value = merged;
+    this.#decoded = true;
+    for (const [key, entry] of Object.entries(mergedEntries(value, update, written))) assign(merged, key, entry);
+  }
+
+  get outdated(): readonly Buffer[] {
+    return this.#unseen.length === 0 ? [] : [this.#base, ...this.#unseen.slice(0, -1)];
+  }
+
+  latest(answer: Buffer, outdated: readonly Buffer[], now: number): Buffer {
+    if (now - this.#writtenAt > OVERTAKEN_MS) return answer;
+    const old = [...outdated, ...this.outdated];
+    // A gateway says `a:0:{}` where it has no text.
+    const said = normal(answer);
+    return old.some((text) => normal(text).equals(said)) ? this.#text : answer;
+  }
+
+  #wrote(text: Buffer): void {
+    const unseen = this.#unseen;
+    if (unseen.length === 0) this.#base = this.#text;
+    unseen.push(text);
+    this.#text = text;
+    this.#writtenAt = performance.now();
+    this.#unasked++;
+    this.#unaskedBytes += costOf(text);
+    while (this.#unaskedBytes > MAX_UNASKED_BYTES && this.#unasked > 1) {
+      const [dropped] = unseen.splice(unseen.length - this.#unasked, 1);
+      this.#unasked--;
+      this.#unaskedBytes -= costOf(dropped as Buffer);
+    }
   }
 
   #replace(buffer: Buffer, start: number, end: number): void {
@@ -128,7 +212,11 @@ export class SessionState {
 }
 
 function textOf(session: Record<string, unknown>): Buffer {
-  const text = serialize(session);
+  return normal(serialize(session));
+}
+
+/** An array without entries is no session. */
+function normal(text: Buffer): Buffer {
   return text.length === EMPTY_ARRAY.length && text.toString('latin1') === EMPTY_ARRAY ? NO_TEXT : text;
 }
 
@@ -138,10 +226,34 @@ function equals(text: Buffer, buffer: Buffer, start: number, end: number): boole
   return length === 0 || text.compare(buffer, start, end) === 0;
 }
 
-/** Objects of another realm are plain too: their prototype is one without a prototype. */
-function isPlain(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  if (Array.isArray(value)) return true;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
+function costOf(text: Buffer): number {
+  return text.length + TEXT_OVERHEAD_BYTES;
+}
+
+/**
+ * The top-level entries of the update, merged with those of the session that is not written yet. Objects in them are new: the
+ * app may share the ones it put there.
+ */
+function mergedEntries(
+  value: Record<string, unknown>,
+  update: Buffer,
+  written: Record<string, unknown>,
+): Record<string, unknown> {
+  const keys = Object.keys(sessionOf(update));
+  const pick = (from: Record<string, unknown>) => {
+    const picked: Record<string, unknown> = Object.create(null);
+    for (const key of keys) if (Object.hasOwn(from, key)) picked[key] = from[key];
+    return picked;
+  };
+  try {
+    return sessionOf(mergeSession(serialize(pick(value)), update));
+  } catch {
+    // What can't be sent could not have been saved either.
+    return pick(written);
+  }
+}
+
+/** Assigning to `__proto__` would change the prototype. */
+function assign(target: Record<string, unknown>, key: string, value: unknown): void {
+  Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
 }

@@ -13,7 +13,7 @@ export interface GatewayContext {
   readonly clients: Clients<TcpConnection>;
   /** The protocol of this gateway's clients. */
   readonly codec: Codec;
-  /** Something in a command could not be carried out; said once per reason and interval. */
+  /** Something in a command could not be carried out; said once per message and interval. */
   warn(message: string, fields?: LogFields): void;
 }
 

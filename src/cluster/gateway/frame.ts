@@ -1,23 +1,38 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { type SharedFrame, shareFrame, shareRaw } from '../../core/net/mod.js';
 import { messageOf } from '../../util/mod.js';
-import { commandName, FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, type PacketView, unserialize } from '../protocol/mod.js';
+import {
+  commandName,
+  FLAG_BINARY,
+  FLAG_RAW,
+  FLAG_SCALAR,
+  type PacketView,
+  phpJson,
+  unserialize,
+} from '../protocol/mod.js';
 import type { GatewayClientEntry, GatewayContext } from './context.js';
 
 /**
  * The body of a send command, framed once for however many clients get it; good for this turn. null when it can't be sent
  * (reported): the original's process dies of it.
  */
-export function frameBody(gateway: GatewayContext, packet: PacketView): SharedFrame | null {
+export function frameBody(gateway: GatewayContext, packet: PacketView, raw = isRaw(packet)): SharedFrame | null {
   const body = packet.buffer.subarray(packet.bodyStart, packet.bodyEnd);
   try {
     if ((packet.flag & FLAG_SCALAR) === 0) return shareFrame(gateway.codec, messageOfValue(gateway, body), false);
-    if ((packet.flag & FLAG_RAW) !== 0) return shareRaw(body);
+    if (raw) return shareRaw(body);
     return shareFrame(gateway.codec, body, (packet.flag & FLAG_BINARY) !== 0);
   } catch (thrown) {
-    gateway.warn(`a message can't be sent to clients: ${messageOf(thrown)}`, { command: commandName(packet.cmd) });
+    gateway.warn("a message can't be sent to clients", {
+      command: commandName(packet.cmd),
+      reason: messageOf(thrown),
+    });
     return null;
   }
+}
+
+function isRaw(packet: PacketView): boolean {
+  return (packet.flag & FLAG_RAW) !== 0;
 }
 
 /** Sends a frame to one client. */
@@ -52,5 +67,21 @@ export function deliverExcept(
  */
 function messageOfValue(gateway: GatewayContext, body: Buffer): unknown {
   const value = unserialize(body);
-  return gateway.codec.name === 'custom' ? value : JSON.stringify(value);
+  return gateway.codec.takesValues === true ? value : jsonText(value);
+}
+
+/** JSON as the original sends it: slashes escaped, other characters not. Integers of 64 bits keep their digits. */
+function jsonText(value: unknown): string {
+  return phpJson(textsOf(value)).replace(/\\(?:u([0-9a-f]{4})|.)/g, (escaped, hex: string | undefined) => {
+    const code = hex === undefined ? 0 : Number.parseInt(hex, 16);
+    return code < 0x80 || code === 0x2028 || code === 0x2029 ? escaped : String.fromCharCode(code);
+  });
+}
+
+/** The value with texts for strings that are not UTF-8, which JSON has no place for. */
+function textsOf(value: unknown): unknown {
+  if (Buffer.isBuffer(value)) return value.toString('utf8');
+  if (Array.isArray(value)) return value.map(textsOf);
+  if (typeof value !== 'object' || value === null) return value;
+  return new Map(Object.entries(value).map(([key, item]) => [key, textsOf(item)]));
 }

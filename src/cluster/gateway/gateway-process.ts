@@ -7,12 +7,13 @@ import {
   type ConnectionOwner,
   Listener,
   type NetAddress,
+  type SharedFrame,
   shareFrame,
   TcpConnection,
 } from '../../core/net/mod.js';
 import { closeAll, listenCodec } from '../../core/process/mod.js';
 import type { Codec, HandshakeRequest } from '../../core/protocols/mod.js';
-import { type GatewayWorkerError, type LogFields, type Logger, LogThrottle } from '../../util/mod.js';
+import { type GatewayWorkerError, type LogFields, type Logger, LogThrottle, messageOf } from '../../util/mod.js';
 import type { CommandSource, GatewayLink, GatewayLinkEvents, WorkerPeer } from '../link/mod.js';
 import {
   Command,
@@ -21,6 +22,7 @@ import {
   FLAG_BINARY,
   FLAG_SCALAR,
   ipToNumber,
+  MAX_PACKET_SIZE,
   PACKET_HEAD_BYTES,
   type PacketView,
   PHP_MAX_PACKET_SIZE,
@@ -31,7 +33,7 @@ import {
 import { Clients } from './clients.js';
 import { COMMANDS } from './commands/mod.js';
 import type { CommandHandler, GatewayClientEntry, GatewayContext } from './context.js';
-import { Heartbeat } from './heartbeat.js';
+import { Heartbeat, sendsPing } from './heartbeat.js';
 import type { GatewayOptions } from './options.js';
 import { BindingRouter } from './router.js';
 import { WaitingRoom } from './waiting-room.js';
@@ -45,6 +47,9 @@ const CLOSE_TOO_BIG = 1009;
 const CLOSE_TRY_AGAIN_LATER = 1013;
 
 const WAITING_CHECK_MS = 250;
+
+/** A client that was cut off tells it within a turn or two. */
+const LAST_WORDS_MS = 200;
 
 /** One gateway process at work: clients on one side, the link on the other, and the tables between. */
 export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayLinkEvents {
@@ -69,8 +74,18 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   readonly #head = packetHead();
   #heartbeatTimer: NodeJS.Timeout | null = null;
   #waitingTimer: NodeJS.Timeout | null = null;
+  #stopping = false;
 
-  constructor(address: NetAddress, options: Readonly<GatewayOptions>, link: GatewayLink, logger: Logger) {
+  /**
+   * @param firstConnectionId random unless given: a client id from before a restart must not reach somebody else
+   */
+  constructor(
+    address: NetAddress,
+    options: Readonly<GatewayOptions>,
+    link: GatewayLink,
+    logger: Logger,
+    firstConnectionId = randomInt(1, MAX_CONNECTION_ID),
+  ) {
     this.#options = options;
     this.#link = link;
     this.#logger = logger;
@@ -80,8 +95,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       handshakeTimeout: options.handshakeTimeout,
       closeTimeout: options.closeTimeout,
     });
-    // A random start: a client id from before a restart must not reach somebody else.
-    this.clients = new Clients(randomInt(1, MAX_CONNECTION_ID));
+    this.clients = new Clients(firstConnectionId);
     this.codec = listenCodec(address, options.protocol);
     this.#router = new BindingRouter(options.router);
     this.#waiting = new WaitingRoom(options.maxWaitingBytes, options.maxWaitingTime);
@@ -116,6 +130,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   }
 
   async stop(): Promise<void> {
+    this.#stopping = true;
     this.#listener.close();
     if (this.#heartbeatTimer !== null) clearInterval(this.#heartbeatTimer);
     if (this.#waitingTimer !== null) clearInterval(this.#waitingTimer);
@@ -123,6 +138,10 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       [...this.clients.all].map((client) => client.connection),
       CLOSE_GOING_AWAY,
     );
+    // Those that had to be cut off are not gone yet, and their workers are to hear of it while the link is up.
+    const deadline = performance.now() + LAST_WORDS_MS;
+    while (this.clients.size > 0 && performance.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, 5));
     await this.#link.close();
   }
 
@@ -139,11 +158,10 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     client.heartbeat = -1;
     if (Buffer.isBuffer(value)) {
       this.#event(client, Command.ON_MESSAGE, value, 0, value.length, FLAG_SCALAR | FLAG_BINARY);
-    } else if (typeof value === 'object' && value !== null) {
-      const body = serialize(value);
-      this.#event(client, Command.ON_MESSAGE, body, 0, body.length, 0);
+    } else if (typeof value === 'object') {
+      this.#structuredMessage(client, value);
     } else {
-      const body = Buffer.from(String(value));
+      const body = Buffer.from(scalarText(value));
       this.#event(client, Command.ON_MESSAGE, body, 0, body.length, FLAG_SCALAR);
     }
   }
@@ -164,7 +182,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
 
   onFail(connection: TcpConnection, error: GatewayWorkerError): void {
     const client = connection.context as GatewayClientEntry;
-    this.warn(error.message, { code: error.code, client: this.#addressOf(client), ...error.fields });
+    this.warn(error.message, { code: error.code, client: this.#addressOf(client), ...error.fields }, error.code);
   }
 
   onFull(): void {}
@@ -173,6 +191,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
 
   onClose(connection: TcpConnection): void {
     const client = connection.context as GatewayClientEntry;
+    for (const paused of this.#pausedFor.values()) paused.delete(client);
     if (!client.abandoned) this.#event(client, Command.ON_CLOSE, NO_BODY, 0, 0, FLAG_SCALAR);
     this.#router.clientLeft(client);
     this.clients.remove(client);
@@ -183,13 +202,17 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   workerJoined(worker: WorkerPeer): void {
     this.#workers.set(worker.key, worker);
     this.#router.workerJoined(worker.key);
-    this.#logger.info('a worker joined', { worker: worker.key });
+    this.#logger.debug('a worker joined', { worker: worker.key });
     const waited = this.#waiting.takeAll();
     for (const { client, command, body, flag } of waited) {
+      if (client.abandoned) continue;
       this.#event(client, command as EventCommand, body, 0, body.length, flag);
+      // Of one that left meanwhile nobody will tell again that it left: its place at the worker is free.
+      if (this.clients.get(client.connectionId) !== client) this.#router.clientLeft(client);
     }
     // Only now: what a client sends next must not overtake what it had waiting.
-    for (const { client } of waited) client.connection.resumeRecv();
+    const held = this.#heldClients();
+    for (const { client } of waited) if (!held.has(client)) client.connection.resumeRecv();
   }
 
   workerLeft(worker: WorkerPeer): void {
@@ -197,15 +220,25 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       this.#workers.delete(worker.key);
       this.#router.workerLeft(worker.key);
     }
-    this.#logger.info('a worker left', { worker: worker.key });
-    this.workerDrained(worker);
+    // Of a gateway that stops it is the other way round, and each worker would be a line at every Ctrl+C.
+    this.#logger[this.#stopping ? 'debug' : 'info']('a worker left', { worker: worker.key });
+    const paused = this.#pausedFor.get(worker);
+    if (paused === undefined) return;
+    this.#pausedFor.delete(worker);
+    for (const client of paused) client.connection.resumeRecv();
   }
 
   workerDrained(worker: WorkerPeer): void {
     const paused = this.#pausedFor.get(worker);
     if (paused === undefined) return;
-    this.#pausedFor.delete(worker);
-    for (const client of paused) client.connection.resumeRecv();
+    for (const client of paused) {
+      // Each has messages held: all of them at once would be more than the worker's queue may take.
+      if (worker.full) return;
+      paused.delete(client);
+      client.connection.resumeRecv();
+    }
+    // Another set may have taken its place meanwhile: the worker may have left.
+    if (paused.size === 0 && this.#pausedFor.get(worker) === paused) this.#pausedFor.delete(worker);
   }
 
   command(packet: PacketView, from: CommandSource): void {
@@ -217,8 +250,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     handler(this, packet, from);
   }
 
-  warn(message: string, fields: LogFields = {}): void {
-    const passed = this.#throttle.pass(message, performance.now(), fields);
+  warn(message: string, fields: LogFields = {}, alike = message): void {
+    const passed = this.#throttle.pass(alike, performance.now(), fields);
     if (passed !== null) this.#logger.warn(message, passed);
   }
 
@@ -246,10 +279,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       return;
     }
     const extended = worker.supports('binary');
-    // A worker of the original drops its link, with all its clients, at a packet beyond its limit.
-    if (!extended && PACKET_HEAD_BYTES + client.session.length + end - start > PHP_MAX_PACKET_SIZE) {
+    // A worker drops its link, with all its clients, at a packet beyond its limit.
+    const limit = extended ? MAX_PACKET_SIZE : PHP_MAX_PACKET_SIZE;
+    if (PACKET_HEAD_BYTES + client.session.length + end - start > limit) {
       this.droppedEvents++;
-      this.warn('a message is too large for a worker of the original; its client is closed', this.#facts(client));
+      this.warn('a message is too large for its worker; its client is closed', { limit, ...this.#facts(client) });
       client.connection.close(undefined, CLOSE_TOO_BIG);
       return;
     }
@@ -260,6 +294,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     head.connectionId = client.connectionId;
     head.flag = extended ? flag : flag & ~FLAG_BINARY;
     if (!worker.sendEvent(head, client.session, body, start, end)) {
+      if (this.#workers.get(worker.key) !== worker) {
+        // Its link is ending, and it was taken from the table for it: the event goes to another, or waits.
+        this.#event(client, command, body, start, end, flag);
+        return;
+      }
       this.droppedEvents++;
       this.warn('an event was dropped: the queue of its worker is full', {
         worker: worker.key,
@@ -276,20 +315,46 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     else paused.add(client);
   }
 
+  /** A message of a user-defined protocol that is neither text nor bytes travels as a PHP value. */
+  #structuredMessage(client: GatewayClientEntry, value: object | null): void {
+    let body: Buffer;
+    try {
+      body = serialize(value);
+    } catch (thrown) {
+      const fields = { reason: messageOf(thrown), ...this.#facts(client) };
+      this.warn('a message that the protocol decoded has no PHP form; it is dropped', fields);
+      return;
+    }
+    this.#event(client, Command.ON_MESSAGE, body, 0, body.length, 0);
+  }
+
+  /** Clients that must not be read: their worker is full, or an event of theirs waits again. */
+  #heldClients(): ReadonlySet<GatewayClientEntry> {
+    const held = new Set<GatewayClientEntry>(this.#waiting.clients);
+    for (const paused of this.#pausedFor.values()) for (const client of paused) held.add(client);
+    return held;
+  }
+
   #wait(client: GatewayClientEntry, command: EventCommand, body: Buffer, flag: number): void {
+    // The gateway is leaving: no worker will come any more.
+    if (this.#stopping) {
+      this.droppedEvents++;
+      return;
+    }
     if (!this.#waiting.add({ client, command, body, flag, since: performance.now() })) {
       this.#abandon(client, 'no worker is connected, and no more events can wait for one');
       return;
     }
     this.warn('no worker is connected; events wait for one', { limitSeconds: this.#options.maxWaitingTime });
-    // What it sends meanwhile waits on its own side.
-    client.connection.pauseRecv();
+    // What it sends meanwhile waits on its own side. A handshake goes on: only then can a client be told to try again.
+    if (command !== Command.ON_CONNECT || this.codec.name !== 'websocket') client.connection.pauseRecv();
     this.#waitingTimer ??= setInterval(() => this.#expireWaiting(), WAITING_CHECK_MS);
   }
 
   #expireWaiting(): void {
     for (const event of this.#waiting.takeExpired(performance.now())) {
-      this.#abandon(event.client, `no worker came within ${this.#options.maxWaitingTime} s`);
+      if (!event.client.abandoned)
+        this.#abandon(event.client, `no worker came within ${this.#options.maxWaitingTime} s`);
     }
     if (this.#waiting.size === 0 && this.#waitingTimer !== null) {
       clearInterval(this.#waitingTimer);
@@ -306,16 +371,27 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   }
 
   #beat(): void {
-    const { pingData } = this.#options;
-    let frame: ReturnType<typeof shareFrame> | null = null;
+    let frame: SharedFrame | null = null;
     for (const client of this.clients.all) {
+      // One that is not read can't show that it is there.
+      if (client.connection.paused) continue;
       const action = this.#heartbeat.tick(client);
       if (action === 'destroy') {
         client.connection.destroy();
       } else if (action === 'send') {
-        frame ??= shareFrame(this.codec, pingData, false);
-        client.connection.sendShared(frame);
+        frame ??= this.#pingFrame();
+        if (frame !== null) client.connection.sendShared(frame);
       }
+    }
+  }
+
+  /** null: the user's own protocol can't frame it. */
+  #pingFrame(): SharedFrame | null {
+    try {
+      return shareFrame(this.codec, this.#options.pingData, false);
+    } catch (thrown) {
+      this.warn("pingData can't be sent", { reason: messageOf(thrown) });
+      return null;
     }
   }
 
@@ -328,7 +404,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   }
 }
 
-/** What PHP calls empty, `0` too, is no ping data. */
-function sendsPing(pingData: string): boolean {
-  return pingData !== '' && pingData !== '0';
+/** As PHP writes a scalar. */
+function scalarText(value: unknown): string {
+  return typeof value === 'boolean' ? (value ? '1' : '') : String(value);
 }

@@ -1,6 +1,7 @@
 import { hostPort, type NetAddress, parseAddress } from '../../core/net/mod.js';
 import {
   BaseWorker,
+  checkProtocolScheme,
   LISTEN_SCHEMES,
   type PlannedListen,
   type ProcessContext,
@@ -38,6 +39,7 @@ export class Gateway extends BaseWorker {
     this.name = this.#options.name;
     this.count = this.#options.count;
     const { startPort, count, protocol } = this.#options;
+    checkProtocolScheme('Gateway', this.#address, protocol);
     if (startPort + count - 1 > 65_535) {
       throw new OptionsError(
         'GW_OPTION_INVALID',
@@ -47,11 +49,6 @@ export class Gateway extends BaseWorker {
           count,
         },
       );
-    }
-    if (protocol !== null && this.#address.scheme !== 'tcp') {
-      throw new OptionsError('GW_OPTION_INVALID', `Gateway: a protocol of your own goes with tcp://, not ${address}`, {
-        address,
-      });
     }
   }
 

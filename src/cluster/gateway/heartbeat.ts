@@ -37,3 +37,8 @@ export class Heartbeat {
     return 'send';
   }
 }
+
+/** What PHP calls empty, `0` too, is no ping data. */
+export function sendsPing(pingData: string): boolean {
+  return pingData !== '' && pingData !== '0';
+}

@@ -1,17 +1,7 @@
 import { CONNECTION_LIMITS, type ConnectionLimits } from '../../core/net/mod.js';
-import { LIMIT_CHECKS } from '../../core/process/mod.js';
+import { LIMIT_CHECKS, protocolCheck } from '../../core/process/mod.js';
 import type { Protocol } from '../../core/protocols/mod.js';
-import {
-  type Check,
-  type Checks,
-  integer,
-  nonEmptyText,
-  object,
-  oneOf,
-  orNull,
-  seconds,
-  text,
-} from '../../util/mod.js';
+import { type Check, type Checks, integer, nonEmptyText, oneOf, orNull, seconds, text } from '../../util/mod.js';
 import { registerAddressCheck } from '../link/mod.js';
 import { ipToNumber } from '../protocol/mod.js';
 import type { BalanceMode } from './router.js';
@@ -98,5 +88,5 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   maxPackageSize,
   handshakeTimeout,
   closeTimeout,
-  protocol: orNull(object),
+  protocol: orNull(protocolCheck),
 };

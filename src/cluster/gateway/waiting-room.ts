@@ -30,6 +30,11 @@ export class WaitingRoom<Client> {
     return this.#events.length;
   }
 
+  /** Whose events wait; a client for each of its events. */
+  get clients(): Iterable<Client> {
+    return this.#events.map((event) => event.client);
+  }
+
   get bytes(): number {
     return this.#bytes;
   }

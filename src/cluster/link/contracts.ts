@@ -23,7 +23,8 @@ export interface WorkerPeer {
   supports(extension: Extension): boolean;
   /**
    * Hands over one event, with body[start…end). Taken in order; also when `full`, within a hard limit behind which it is
-   * dropped and false is returned.
+   * not taken and false is returned. False as well when the link has begun to end: `workerLeft` was told by then, so the
+   * event is to go to another worker.
    */
   sendEvent(head: PacketHead, session: Buffer, body: Buffer, start: number, end: number): boolean;
 }

@@ -10,8 +10,7 @@ export class AddressBook<Connection> {
 
   /** @returns who is to be told the list now: every worker */
   gatewayJoined(connection: Connection, address: string): Iterable<Connection> {
-    // A second join moves the connection to the end of the order, as a fresh registration would.
-    this.#gateways.delete(connection);
+    // A connection that joins again keeps its place in the order, as in the original.
     this.#gateways.set(connection, address);
     return this.#workers;
   }

@@ -13,7 +13,6 @@ import {
 } from '../../core/net/mod.js';
 import {
   BaseWorker,
-  closeAll,
   type PlannedListen,
   type ProcessContext,
   STOP_PHASE,
@@ -107,7 +106,8 @@ export class Register extends BaseWorker implements ConnectionOwner {
 
   async stop(): Promise<void> {
     this.#listener?.close();
-    await closeAll(this.#connections);
+    // Nothing is owed to anybody here: they come again when there is a Register again.
+    for (const connection of this.#connections) connection.destroy();
   }
 
   onBytes(connection: TcpConnection, buffer: Buffer, start: number, end: number): void {
@@ -123,7 +123,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
       case 'gateway_connect':
         if (!this.#admits(connection, message.secretKey)) return;
         this.#tell(this.#book.gatewayJoined(connection, message.address));
-        this.#logger.info('a gateway joined', { gateway: message.address });
+        this.#logger.debug('a gateway joined', { gateway: message.address });
         return;
       case 'worker_connect':
         if (this.#admits(connection, message.secretKey)) this.#tell(this.#book.workerJoined(connection));
@@ -142,7 +142,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
   onOpen(): void {}
 
   onFail(connection: TcpConnection, error: GatewayWorkerError): void {
-    this.#warn(error.message, connection, error.code);
+    this.#warn(error.message, connection, error.code, error.code);
   }
 
   onFull(): void {}
@@ -184,11 +184,13 @@ export class Register extends BaseWorker implements ConnectionOwner {
     this.#warn(`a connection was refused: ${reason}`, connection, 'GW_REGISTER_REFUSED');
     if (reply !== null) connection.send(reply, RAW);
     connection.close();
+    // It may take its time to hang up; nobody is to be sent to it meanwhile.
+    this.#tell(this.#book.left(connection));
   }
 
-  #warn(message: string, connection: TcpConnection, code: string): void {
+  #warn(message: string, connection: TcpConnection, code: string, alike = message): void {
     const fields = { code, peer: hostPort(connection.remoteAddress, connection.remotePort) };
-    const passed = this.#throttle.pass(message, performance.now(), fields);
+    const passed = this.#throttle.pass(alike, performance.now(), fields);
     if (passed !== null) this.#logger.warn(message, passed);
   }
 }

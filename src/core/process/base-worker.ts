@@ -40,6 +40,8 @@ export abstract class BaseWorker {
   /** Processes of this worker; one in single-process mode. */
   abstract readonly count: number;
   readonly stopPhase: StopPhase = STOP_PHASE.worker;
+  /** What no other worker of the service may have, with its name in it; null: nothing. */
+  readonly identity: string | null = null;
   /** Number of this process within the worker, 0 … count − 1; kept by the process that replaces a dead one. */
   id = 0;
 

@@ -6,4 +6,13 @@ export { StartError } from './errors.js';
 export type { Service, ServiceOptions } from './service.js';
 export { startService } from './service.js';
 export type { WorkerCallbacks, WorkerOptions } from './worker.js';
-export { closeAll, LIMIT_CHECKS, LISTEN_SCHEMES, listenCodec, Worker, WorkerConnection } from './worker.js';
+export {
+  checkProtocolScheme,
+  closeAll,
+  LIMIT_CHECKS,
+  LISTEN_SCHEMES,
+  listenCodec,
+  protocolCheck,
+  Worker,
+  WorkerConnection,
+} from './worker.js';

@@ -98,6 +98,7 @@ export async function startService(given: Partial<ServiceOptions> = {}): Promise
       'there is nothing to start; make a Gateway, BusinessWorker, Register or Worker before run()',
     );
   }
+  refuseNamesakes(workers);
   if (options.processes === 'single') {
     const log = loggerFor('service');
     setProcessLogger(log);
@@ -120,6 +121,19 @@ export async function startService(given: Partial<ServiceOptions> = {}): Promise
   } catch (error) {
     running = undefined;
     throw error;
+  }
+}
+
+function refuseNamesakes(workers: readonly BaseWorker[]): void {
+  const known = new Set<string>();
+  for (const { identity, name } of workers) {
+    if (identity === null) continue;
+    if (known.has(identity)) {
+      throw new StartError('GW_START_NAME_TWICE', `there are two of ${identity}; give one of them another name`, {
+        worker: name,
+      });
+    }
+    known.add(identity);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import {
+  type Check,
   type Checks,
   callback,
   type GatewayWorkerError,
@@ -8,7 +9,7 @@ import {
   type Logger,
   LogThrottle,
   nonEmptyText,
-  object,
+  OptionsError,
   orNull,
   readOptions,
   seconds,
@@ -124,7 +125,7 @@ const CHECKS: Checks<WorkerOptions> = {
   ...LIMIT_CHECKS,
   name: nonEmptyText,
   count: integer(1, 1024),
-  protocol: orNull(object),
+  protocol: orNull(protocolCheck),
   onWorkerStart: orNull(callback),
   onWorkerStop: orNull(callback),
   onConnect: orNull(callback),
@@ -136,8 +137,22 @@ const CHECKS: Checks<WorkerOptions> = {
   onWebSocketConnect: orNull(callback),
 };
 
+/** A user-defined protocol has all three functions; without them each connection would fail, not the start. */
+export function protocolCheck(value: unknown): ReturnType<Check> {
+  const functions = value as Partial<Record<keyof Protocol, unknown>> | null | undefined;
+  const complete = (['input', 'decode', 'encode'] as const).every((name) => callback(functions?.[name]) === undefined);
+  return complete ? undefined : 'an object with the functions input, decode and encode';
+}
+
 /** The protocols that stand in a listen address. */
 export const LISTEN_SCHEMES: readonly string[] = ['tcp', 'text', 'frame', 'websocket'];
+
+/** @throws OptionsError `GW_OPTION_INVALID` for a protocol of the user's own beside one that the address names */
+export function checkProtocolScheme(owner: string, address: NetAddress, protocol: Protocol | null): void {
+  if (protocol === null || address.scheme === 'tcp') return;
+  const text = `${owner}: a protocol of your own goes with tcp://, not ${address.text}`;
+  throw new OptionsError('GW_OPTION_INVALID', text, { address: address.text });
+}
 
 /** The codec of a listen address: the protocol it names, or the user's own over `tcp://`. */
 export function listenCodec(address: NetAddress, protocol: Protocol | null): Codec {
@@ -181,6 +196,7 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     super();
     this.#address = address === null ? null : parseAddress(address, LISTEN_SCHEMES);
     this.#options = readOptions('Worker', DEFAULTS, CHECKS, options);
+    if (this.#address !== null) checkProtocolScheme('Worker', this.#address, this.#options.protocol);
     this.name = this.#options.name;
     this.count = this.#options.count;
     this.onWorkerStart = this.#options.onWorkerStart;

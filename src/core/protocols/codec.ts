@@ -11,6 +11,8 @@ import type { ProtocolError } from './errors.js';
 export interface Codec {
   /** `text`, `websocket` …, as it stands in a listen address. */
   readonly name: string;
+  /** Messages are values of the protocol's own, to be handed to `encode` as they are; default: text and bytes. */
+  readonly takesValues?: boolean;
   /** A reader for one new connection. */
   open(limits: CodecLimits): Reader;
   /**
@@ -113,7 +115,7 @@ export interface HandshakeResponse {
 }
 
 /**
- * A user-defined protocol: the original's contract of three functions. `gatewayworker/protocols` shows examples.
+ * A user-defined protocol: the original's contract of three functions.
  *
  * @typeParam In what `decode` makes of a package, and user code gets
  * @typeParam Out what `encode` takes

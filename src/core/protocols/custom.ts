@@ -3,7 +3,7 @@ import { type ByteQueue, messageOf } from '../../util/mod.js';
 import type { Codec, CodecLimits, Protocol, ProtocolConnection, ReaderSink } from './codec.js';
 import { ProtocolError, packageTooLarge } from './errors.js';
 import { HoldingReader } from './holding-reader.js';
-import { append, bufferOrString } from './values.js';
+import { append, bufferOrString, stepAside } from './values.js';
 
 /**
  * A codec made of a user-defined protocol. Its functions are called here and nowhere else: what they throw or get wrong
@@ -16,8 +16,14 @@ export function customCodec<In, Out>(protocol: Protocol<In, Out>): Codec {
   const name = protocol.name ?? 'custom';
   return {
     name,
+    takesValues: true,
     open: (limits) => new CustomReader(name, protocol as Protocol, limits),
-    encode: (out, data) => append(out, encoded(name, protocol as Protocol, data)),
+    encode: (out, data) => {
+      const { buffer, offset } = out;
+      const value = encoded(name, protocol as Protocol, data);
+      stepAside(out, buffer, offset);
+      append(out, value);
+    },
     decode: bufferOrString,
   };
 }

@@ -74,6 +74,14 @@ export function append(out: Arena, value: string | Uint8Array): void {
   }
 }
 
+/**
+ * To be called after user code that ran in the middle of an encoder. What it may have sent to others stands where the frame
+ * was to begin: the frame then begins in a slab of its own, so that no receiver gets another's bytes.
+ */
+export function stepAside(out: Arena, buffer: Buffer, offset: number): void {
+  if (out.buffer !== buffer || out.offset !== offset) out.abandon();
+}
+
 /** A message as a string, or as a Buffer when it is binary. */
 export function bufferOrString(buffer: Buffer, start: number, end: number, binary: boolean): string | Buffer {
   return binary ? Buffer.from(buffer.subarray(start, end)) : buffer.toString('utf8', start, end);

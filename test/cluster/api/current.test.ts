@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { ApiError, GatewayApi, gateway } from '../../../src/cluster/api/mod.js';
+import { ApiError, GatewayApi, gateway, WorkerGatewayApi } from '../../../src/cluster/api/mod.js';
 import { BusinessWorker, type Client } from '../../../src/cluster/business/mod.js';
 import { startCluster, type TestCluster } from '../../../src/testing/mod.js';
 import { LineClient } from '../../support/cluster-clients.js';
@@ -24,8 +24,10 @@ describe('the gateway functions outside a worker', () => {
     for (const question of questions) await expect(question).rejects.toMatchObject({ code: 'GW_API_NOT_RUNNING' });
   });
 
-  it('are those of GatewayApi', () => {
-    const names = Object.getOwnPropertyNames(GatewayApi.prototype).filter((name) => name !== 'constructor');
+  it('are those of the API of a worker', () => {
+    const names = [GatewayApi.prototype, WorkerGatewayApi.prototype].flatMap((prototype) =>
+      Object.getOwnPropertyNames(prototype).filter((name) => name !== 'constructor'),
+    );
     expect(Object.keys(gateway)).toEqual(names);
   });
 
@@ -110,7 +112,7 @@ describe('the gateway of a worker', () => {
     expect(() => worker.gateway).toThrow(expect.objectContaining({ code: 'GW_API_NOT_RUNNING' }));
     const cluster = await start();
     const [first] = cluster.workers;
-    expect(first?.gateway).toBeInstanceOf(GatewayApi);
+    expect(first?.gateway).toBeInstanceOf(WorkerGatewayApi);
     await cluster.stop();
     expect(() => first?.gateway).toThrow(expect.objectContaining({ code: 'GW_API_NOT_RUNNING' }));
   });

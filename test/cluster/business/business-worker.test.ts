@@ -235,6 +235,17 @@ describe('a client', () => {
   });
 });
 
+describe('two workers of one name', () => {
+  it('do not start: gateways would take each for the other', async () => {
+    const make = (registerAddress: string) => new BusinessWorker({ events: { onMessage: () => {} }, registerAddress });
+    const workers = [make('127.0.0.1:1'), make('127.0.0.1:2'), make('127.0.0.1:1')];
+    await expect(startService({ workers, processes: 'single', ownsProcess: false })).rejects.toMatchObject({
+      code: 'GW_START_NAME_TWICE',
+      message: "there are two of BusinessWorker 'BusinessWorker' at 127.0.0.1:1; give one of them another name",
+    });
+  });
+});
+
 describe('a worker that stops', () => {
   it('waits for the handlers at work and what waits behind them, then calls onWorkerStop, then leaves', async () => {
     const hang = deferred();
@@ -259,8 +270,8 @@ describe('a worker that stops', () => {
     const { client } = await line(cluster);
     client.send('1', '2');
     await eventually('the first to be at work', () => log.length === 1);
-    // The second is known to have come when the gateway has answered what was asked behind it.
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    // The second has come when somebody who connected after it is greeted: events travel in one row.
+    await line(cluster);
     const [worker] = cluster.workers;
     const stopped = worker?.stop();
     await new Promise((resolve) => setTimeout(resolve, 50));

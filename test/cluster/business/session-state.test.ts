@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import { SessionState } from '../../../src/cluster/business/session-state.js';
-import { serialize, unserialize } from '../../../src/cluster/protocol/mod.js';
+import { mergeSession, serialize, unserialize } from '../../../src/cluster/protocol/mod.js';
 import { seededRandom } from '../../support/seeded-random.js';
 
 const NONE = Buffer.alloc(0);
@@ -110,6 +110,17 @@ describe('the session of a client in a worker', () => {
     session.notSent();
     delete session.value.b;
     expect(session.takeChange()).toBeNull();
+  });
+
+  it('keeps it also when the API changes something else in it meanwhile', () => {
+    const session = new SessionState();
+    arrive(session, serialize({ a: 1 }));
+    session.value.mine = 1;
+    session.updated(Buffer.from('a:2:{s:5:"price";d:3;i:5;i:1;}'));
+    expect(latin1(session.takeChange())).toBe('a:4:{s:1:"a";i:1;s:5:"price";d:3;i:5;i:1;s:4:"mine";i:1;}');
+    session.replaced(Buffer.from('a:1:{s:5:"price";d:3;}'));
+    session.value.mine = 2;
+    expect(latin1(session.takeChange())).toBe('a:2:{s:5:"price";d:3;s:4:"mine";i:2;}');
   });
 
   it('is not written when only the order of keys is another', () => {
@@ -312,7 +323,298 @@ describe('a session whose changes are on their way', () => {
   });
 });
 
+describe('a session that the API sets', () => {
+  it('is what is given, also while a handler has changed the one before, and is not written again', () => {
+    for (const before of [{}, { a: 1 }]) {
+      const session = arrived(before);
+      session.value.unsaved = true;
+      session.replaced(serialize({ b: 2 }));
+      expect(session.takeChange()).toBeNull();
+      expect(session.value).toEqual({ b: 2 });
+      expect(session.takeChange()).toBeNull();
+    }
+  });
+
+  it('is written when the handler then changes it, also back to what it was', () => {
+    const session = arrived({ a: 1 });
+    session.value.a = 1;
+    session.replaced(serialize({ b: 2 }));
+    session.value.c = 3;
+    expect(decoded(session.takeChange())).toEqual({ b: 2, c: 3 });
+    session.replaced(serialize({ b: 2 }));
+    session.value = { b: 2, c: 3 };
+    expect(decoded(session.takeChange())).toEqual({ b: 2, c: 3 });
+  });
+
+  it('is none when it is set to an empty one', () => {
+    const session = arrived({ a: 1 });
+    expect(session.value).toEqual({ a: 1 });
+    session.replaced(serialize({}));
+    expect(session.value).toEqual({});
+    expect(session.takeChange()).toBeNull();
+    session.value = {};
+    expect(session.takeChange()).toBeNull();
+    // What the gateway has is the text of an empty array.
+    arrive(session, Buffer.from('a:0:{}'));
+    expect(session.value).toEqual({});
+  });
+
+  it('stands while events carry the texts from before, and gives way to somebody else', () => {
+    const session = arrived({ n: 0 });
+    write(session, { n: 1 });
+    session.replaced(serialize({ n: 2 }));
+    for (const n of [0, 1, 2, 2]) {
+      arrive(session, serialize({ n }));
+      expect(session.value).toEqual({ n: 2 });
+    }
+    session.replaced(serialize({ n: 3 }));
+    arrive(session, serialize({ n: 77 }));
+    expect(session.value).toEqual({ n: 77 });
+  });
+
+  it('does not depend on the object it was given, nor that on it', () => {
+    const session = arrived({});
+    const text = serialize({ list: [1] });
+    session.replaced(text);
+    (session.value.list as number[]).push(2);
+    expect(decoded(text)).toEqual({ list: [1] });
+    expect(decoded(session.takeChange())).toEqual({ list: [1, 2] });
+  });
+});
+
+describe('a session that the API updates', () => {
+  it('gets the changes by the rule of the original, and is not written again', () => {
+    const session = arrived({ list: [1, 2, 3], deep: { a: { b: 1 } }, text: 'x', gone: [1] });
+    expect(session.value.text).toBe('x');
+    session.updated(serialize({ list: [9], deep: { a: { c: 2 } }, text: { now: 'map' }, gone: null, new: 1 }));
+    expect(session.value).toEqual({
+      list: [9, 2, 3],
+      deep: { a: { b: 1, c: 2 } },
+      text: { now: 'map' },
+      gone: null,
+      new: 1,
+    });
+    expect(session.takeChange()).toBeNull();
+  });
+
+  it('is the same decoded before or after, for all that PHP can hold', () => {
+    const stored =
+      'a:5:{i:5;d:3;i:1;s:1:"y";s:9:"__proto__";a:1:{s:1:"a";i:1;}s:1:"l";a:2:{i:0;i:1;i:1;i:2;}s:1:"b";s:1:"\xff";}';
+    const updates = [
+      'a:0:{}',
+      'a:1:{i:1;s:1:"z";}',
+      'a:1:{s:9:"__proto__";a:1:{s:1:"b";i:2;}}',
+      'a:2:{s:1:"l";a:2:{i:5;i:9;s:1:"k";N;}s:1:"b";s:1:"\xfe";}',
+      'a:1:{s:11:"constructor";a:1:{s:1:"x";i:1;}}',
+    ];
+    for (const text of updates) {
+      const update = Buffer.from(text, 'latin1');
+      const states = [true, false].map((before) => {
+        const session = new SessionState();
+        arrive(session, Buffer.from(stored, 'latin1'));
+        if (before) expect(session.value).toBeTypeOf('object');
+        session.updated(update);
+        expect(session.value).toBeTypeOf('object');
+        expect(session.takeChange(), text).toBeNull();
+        return session.value;
+      });
+      expect(serialize(states[0])).toEqual(serialize(states[1]));
+      expect(Object.getPrototypeOf(states[0])).toBe(Object.prototype);
+    }
+  });
+
+  it('keeps what a running handler has changed, before and behind, and writes it', () => {
+    const session = arrived({ a: 1, deep: { x: 1, gone: 1 }, list: [1] });
+    const { value } = session;
+    value.own = true;
+    (value.deep as { y?: number }).y = 2;
+    delete (value.deep as { gone?: number }).gone;
+    delete value.list;
+    session.updated(serialize({ b: 2, deep: { z: 3 }, list: { 5: 'x' } }));
+    value.behind = true;
+    expect(session.value).toBe(value);
+    const expected = { a: 1, own: true, deep: { x: 1, y: 2, z: 3 }, list: { 5: 'x' }, b: 2, behind: true };
+    expect(session.value).toEqual(expected);
+    expect(decoded(session.takeChange())).toEqual(expected);
+    expect(session.takeChange()).toBeNull();
+  });
+
+  it('does not change what the app has put there and may share', () => {
+    const defaults = Object.freeze({ theme: 'dark', deep: { list: [1] } });
+    const shared = { deep: { x: 1 } };
+    const nested = { x: 1 };
+    for (const own of [defaults, shared]) {
+      const session = arrived({});
+      session.value = own;
+      session.updated(serialize({ deep: { y: 2 }, new: 1 }));
+      expect(session.value).toMatchObject({ deep: { y: 2 }, new: 1 });
+      expect(decoded(session.takeChange())).toMatchObject({ deep: { y: 2 }, new: 1 });
+    }
+    const session = arrived({});
+    session.value.nested = nested;
+    session.updated(serialize({ nested: { y: 2 } }));
+    expect(session.value).toEqual({ nested: { x: 1, y: 2 } });
+    expect(defaults).toEqual({ theme: 'dark', deep: { list: [1] } });
+    expect(shared).toEqual({ deep: { x: 1 } });
+    expect(nested).toEqual({ x: 1 });
+  });
+
+  it('takes the place of what can not be sent, under its names', () => {
+    const session = arrived({ a: { x: 1 } });
+    session.value.a = { bad: () => {} };
+    session.value.own = 1;
+    session.updated(serialize({ a: { y: 2 } }));
+    expect(session.value).toEqual({ a: { x: 1, y: 2 }, own: 1 });
+    expect(decoded(session.takeChange())).toEqual({ a: { x: 1, y: 2 }, own: 1 });
+  });
+
+  it('stays as it is where the gateway has no session text', () => {
+    const session = new SessionState();
+    arrive(session, Buffer.from('x'));
+    session.updated(serialize({ a: 1 }));
+    expect(() => session.value).toThrow(expect.objectContaining({ code: 'GW_PHP_MALFORMED' }));
+    expect(session.outdated).toEqual([]);
+  });
+
+  it('gives a change again that could not be sent', () => {
+    const session = arrived({ n: 0 });
+    session.value.n = 1;
+    session.takeChange();
+    session.notSent();
+    session.updated(serialize({ k: 1 }));
+    arrive(session, serialize({ n: 0 }));
+    arrive(session, serialize({ n: 0, k: 1 }));
+    expect(session.value).toEqual({ n: 1, k: 1 });
+    expect(decoded(session.takeChange())).toEqual({ n: 1, k: 1 });
+  });
+
+  it('does not remember without end what is written while no event comes', () => {
+    const session = arrived({ n: 0 });
+    for (let n = 1; n <= 10_000; n++) session.updated(serialize({ n }));
+    expect(session.outdated.length).toBeLessThan(200);
+    // What matters still stands: the oldest text and the newest.
+    for (const n of [0, 9999, 10_000]) {
+      arrive(session, serialize({ n }));
+      expect(session.value).toEqual({ n: 10_000 });
+    }
+  });
+
+  it('remembers each text of a row with events between', () => {
+    const session = arrived({ n: 0 });
+    for (let n = 1; n <= 2000; n++) {
+      arrive(session, serialize({ n: 0 }));
+      session.updated(serialize({ n }));
+    }
+    for (let n = 0; n <= 2000; n++) arrive(session, serialize({ n }));
+    expect(session.value).toEqual({ n: 2000 });
+    expect(session.outdated).toEqual([]);
+  });
+});
+
+describe('an answer about a session', () => {
+  it('is what the gateway says, unless it overtook what was written', () => {
+    const now = performance.now();
+    const session = arrived({ n: 0 });
+    const latest = (n: unknown, outdated = session.outdated, at = now) =>
+      decoded(session.latest(serialize({ n }), outdated, at));
+    expect(latest(0)).toEqual({ n: 0 });
+    expect(latest(77)).toEqual({ n: 77 });
+    write(session, { n: 1 });
+    session.replaced(serialize({ n: 2 }));
+    for (const n of [0, 1, 2]) expect(latest(n)).toEqual({ n: 2 });
+    expect(latest(77)).toEqual({ n: 77 });
+    // An event shows that they have arrived while the question was on its way.
+    const { outdated } = session;
+    arrive(session, serialize({ n: 2 }));
+    expect(latest(1, outdated)).toEqual({ n: 2 });
+    expect(latest(1)).toEqual({ n: 1 });
+  });
+
+  it('is believed when what was written must have arrived long ago', () => {
+    const session = arrived({});
+    session.replaced(serialize({ user: 'ann' }));
+    const empty = Buffer.from('a:0:{}');
+    expect(decoded(session.latest(empty, session.outdated, performance.now()))).toEqual({ user: 'ann' });
+    expect(session.latest(empty, session.outdated, performance.now() + 6000)).toBe(empty);
+  });
+});
+
 describe('a random model of a gateway and a worker', () => {
+  it('loses no change of handlers and API when nobody else writes, whatever the texts', () => {
+    type Op = { readonly set: Buffer } | { readonly update: Buffer };
+    for (let seed = 1; seed <= 150; seed++) {
+      const random = seededRandom(seed);
+      const session = new SessionState();
+      let expected: Record<string, unknown> = {};
+      let stored: Buffer = NONE;
+      const toGateway: Op[] = [];
+      const toWorker: Buffer[] = [];
+      const carryOut = (op: Op) => {
+        stored = 'set' in op ? op.set : mergeSession(stored, op.update);
+      };
+      const keys = ['a', 'b', '7'];
+      const someKey = () => keys[Math.floor(random() * keys.length)] as string;
+      const some = (): unknown => {
+        const number = Math.floor(random() * 3);
+        return random() < 0.3 ? { [someKey()]: number } : number;
+      };
+      const byApi = () => {
+        const given = random() < 0.1 ? {} : { [someKey()]: some() };
+        const text = serialize(given);
+        // A refused one is as if it had not been called.
+        if (random() < 0.4) {
+          toGateway.push({ set: text });
+          session.replaced(text);
+          expected = structuredClone(given);
+        } else {
+          toGateway.push({ update: text });
+          session.updated(text);
+          expected = merged(expected, given);
+        }
+      };
+      const change = () => {
+        const key = someKey();
+        if (random() < 0.2) {
+          delete session.value[key];
+          delete expected[key];
+        } else {
+          const value = some();
+          session.value[key] = value;
+          expected[key] = structuredClone(value);
+        }
+      };
+      const finish = () => {
+        const text = session.takeChange();
+        if (text === null) return;
+        if (random() < 0.1) session.notSent();
+        else toGateway.push({ set: text });
+      };
+      let handling = false;
+      for (let step = 0; step < 400; step++) {
+        const choice = random();
+        if (choice < 0.25) toWorker.push(stored);
+        else if (choice < 0.5 && toGateway.length > 0) carryOut(toGateway.shift() as Op);
+        else if (choice < 0.6) byApi();
+        else if (choice < 0.75 && handling) change();
+        else if (choice < 0.85 && handling) {
+          finish();
+          handling = false;
+        } else if (!handling && toWorker.length > 0) {
+          arrive(session, toWorker.shift() as Buffer);
+          handling = true;
+        }
+        if (handling && random() < 0.5) expect(session.value, `seed ${seed}, step ${step}`).toEqual(expected);
+      }
+      while (toWorker.length > 0) arrive(session, toWorker.shift() as Buffer);
+      const last = session.takeChange();
+      if (last !== null) toGateway.push({ set: last });
+      for (const op of toGateway) carryOut(op);
+      arrive(session, stored);
+      expect(session.value, `seed ${seed}`).toEqual(expected);
+      expect(stored.length === 0 ? {} : plain(unserialize(stored)), `seed ${seed}`).toEqual(expected);
+    }
+  });
+
   it('loses no change of its own when nobody else writes, whatever the texts', () => {
     for (let seed = 1; seed <= 300; seed++) {
       const random = seededRandom(seed);
@@ -394,6 +696,22 @@ function arrived(value: Record<string, unknown>): SessionState {
 function write(session: SessionState, value: Record<string, unknown>): void {
   session.value = value;
   expect(session.takeChange()).not.toBeNull();
+}
+
+/** The original's rule, for objects of numbers and objects. */
+function merged(value: Record<string, unknown>, update: Record<string, unknown>): Record<string, unknown> {
+  const result = { ...value };
+  for (const [key, given] of Object.entries(update)) {
+    const old = result[key];
+    const both = typeof old === 'object' && typeof given === 'object';
+    result[key] = both ? merged(old as Record<string, unknown>, given as Record<string, unknown>) : given;
+  }
+  return result;
+}
+
+/** An empty list is an empty object. */
+function plain(value: unknown): unknown {
+  return Array.isArray(value) ? { ...value } : value;
 }
 
 function decoded(text: Buffer | null): unknown {

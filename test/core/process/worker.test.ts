@@ -112,6 +112,45 @@ test('a protocol of three functions is spoken over tcp', async () => {
   expect(log.at(-1)?.fields).toMatchObject({ code: 'GW_PROTOCOL_DECODE' });
 });
 
+test.each(['encode', 'toJSON'])('what %s sends to another reaches that one alone', async (where) => {
+  const told: WorkerConnection[] = [];
+  const tell = () => told[0]?.send('told');
+  const protocol = {
+    input: (buffer: Buffer) => buffer.length,
+    decode: (bytes: Buffer) => bytes.toString(),
+    encode: (data: string) => {
+      if (data !== 'told') tell();
+      return `${data};`;
+    },
+  };
+  const value = { toJSON: () => tell() };
+  const custom = where === 'encode';
+  const other = await serve(custom ? 'tcp' : 'text', {
+    ...(custom ? { protocol } : {}),
+    onConnect: (connection) => void told.push(connection),
+    onMessage: (connection) => connection.send('answer'),
+  });
+  const first = await dial(other.port);
+  await eventually('the first', () => told.length === 1);
+  if (custom) {
+    const second = await dial(other.port);
+    second.write('x');
+    await second.received('answer;');
+    expect(second.text).toBe('answer;');
+    await first.received('told;');
+  } else {
+    const worker = await serve('websocket', { onMessage: (connection) => connection.send(value) });
+    const second = new WebSocket(`ws://127.0.0.1:${worker.port}`);
+    const heard: string[] = [];
+    second.on('message', (data) => heard.push(String(data)));
+    second.on('open', () => second.send('x'));
+    await eventually('the answer', () => heard.length === 1);
+    expect(heard).toEqual(['true']);
+    await first.received('told\n');
+    second.terminate();
+  }
+});
+
 test('two workers that get the same bytes read each its own protocol', async () => {
   const seen: unknown[] = [];
   const onMessage = (_connection: WorkerConnection, message: unknown) => void seen.push(message);
@@ -374,6 +413,10 @@ test('mistakes in address and options are told when the worker is made', () => {
   expect(make('tcp://0.0.0.0:1', { onMessage: 'x' })).toThrow(
     "option 'onMessage' must be a function, or null, got 'x'",
   );
+  const protocol = { input: () => 0, decode: () => '', encode: () => '' };
+  expect(make('text://0.0.0.0:1', { protocol })).toThrow(
+    'a protocol of your own goes with tcp://, not text://0.0.0.0:1',
+  );
   for (const options of [
     { count: 0 },
     { count: 1025 },
@@ -382,6 +425,7 @@ test('mistakes in address and options are told when the worker is made', () => {
     { handshakeTimeout: 0.05 },
     { closeTimeout: '10' },
     { protocol: 'text' },
+    { protocol: { input: () => 0, decode: () => '' } },
     { name: '' },
   ]) {
     expect(make('tcp://0.0.0.0:1', options)).toThrow(OptionsError);

@@ -9,6 +9,6 @@ export const updateSession: CommandHandler = (gateway, packet) => {
   try {
     client.session = mergeSession(client.session, packet.extBytes());
   } catch (thrown) {
-    gateway.warn(`a session can't be updated: ${messageOf(thrown)}`, { command: commandName(packet.cmd) });
+    gateway.warn("a session can't be updated", { command: commandName(packet.cmd), reason: messageOf(thrown) });
   }
 };

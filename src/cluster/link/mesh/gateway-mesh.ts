@@ -10,7 +10,8 @@ import {
   TcpConnection,
   turnWriter,
 } from '../../../core/net/mod.js';
-import { type GatewayWorkerError, type Logger, sameSecret } from '../../../util/mod.js';
+import { deadlines, type Expiring } from '../../../core/timers/mod.js';
+import { type GatewayWorkerError, type Logger, LogThrottle, sameSecret } from '../../../util/mod.js';
 import {
   Command,
   commandName,
@@ -34,7 +35,6 @@ import {
   OUR_EXTENSIONS,
   type WorkerPeer,
 } from '../contracts.js';
-import { LinkError } from '../errors.js';
 import { linkCodec } from './link-codec.js';
 import { RegisterClient } from './register-client.js';
 
@@ -43,6 +43,9 @@ const PING_MS = 25_000;
 
 /** Behind `sendToWorkerBufferSize` clients are paused; what they had sent already may still come, up to this many times it. */
 const HARD_LIMIT_FACTOR = 4;
+
+/** As a Register: who has not shown the secret key by then is sent away. */
+const AUTHORIZATION_SECONDS = 10;
 
 export interface GatewayMeshOptions {
   /** IPv4 address under which workers reach this gateway. */
@@ -69,6 +72,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   readonly #peers = new Set<InnerPeer>();
   readonly #listener: Listener;
   readonly #registers: RegisterClient[] = [];
+  readonly #throttle = new LogThrottle();
   #events!: GatewayLinkEvents;
   #ping: NodeJS.Timeout | null = null;
 
@@ -134,10 +138,10 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   onOpen(): void {}
 
   onFail(connection: TcpConnection, error: GatewayWorkerError): void {
-    this.#options.logger.warn(`inner connection: ${error.message}`, {
-      code: error.code,
-      peer: hostPort(connection.remoteAddress, connection.remotePort),
-    });
+    this.#warn(`inner connection: ${error.message}`, connection, error.code, error.code);
+    const { worker } = connection.context as InnerPeer;
+    // It broke the protocol and takes nothing more: its clients' events go elsewhere from now on.
+    if (worker !== null && connection.status !== 'established') this.workerLeft(worker);
   }
 
   onFull(): void {}
@@ -150,21 +154,23 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   /** A worker that has hung up takes no further event: the next one goes to another, not into a socket that is closing. */
   onHangup(connection: TcpConnection): void {
     const { worker } = connection.context as InnerPeer;
-    if (worker !== null) this.#workerLeft(worker);
+    if (worker !== null) this.workerLeft(worker);
   }
 
   onClose(connection: TcpConnection): void {
     const peer = connection.context as InnerPeer;
     this.#peers.delete(peer);
-    if (peer.worker !== null) this.#workerLeft(peer.worker);
+    deadlines.delete(peer);
+    if (peer.worker !== null) this.workerLeft(peer.worker);
   }
 
   #accept(socket: Socket): void {
     const connection = new TcpConnection(socket, linkCodec, this, this.#limits);
     // As in the original: without a secret key everybody who reaches the inner port may command.
-    const peer = new InnerPeer(connection, this.#options.secretKey === '');
+    const peer = new InnerPeer(this, connection, this.#options.secretKey === '');
     connection.context = peer;
     this.#peers.add(peer);
+    if (!peer.authorized) deadlines.set(peer, AUTHORIZATION_SECONDS);
   }
 
   #workerConnects(peer: InnerPeer, packet: PacketView): void {
@@ -178,22 +184,25 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
       this.#refuse(peer, 'the secret key is not ours');
       return;
     }
-    peer.authorized = true;
+    this.#authorize(peer);
     const key = `${peer.remoteIp}:${body.workerKey}`;
     if (peer.worker !== null) {
       // Repeated on a link that is up: nothing is new, unless the worker changed its name.
       if (peer.worker.key === key) return;
-      this.#workerLeft(peer.worker);
+      this.workerLeft(peer.worker);
     }
     const old = this.#workers.get(key);
     if (old !== undefined) {
-      this.#options.logger.warn('a worker joined under a key that is in use; the older link is closed', {
-        worker: key,
-      });
-      this.#workerLeft(old);
+      const message =
+        'a worker joined under a key that is in use; the older link is closed (if this repeats: give each BusinessWorker of a host a name of its own)';
+      // Two of one name push each other out for ever, several times a second.
+      const passed = this.#throttle.pass('key in use', performance.now(), { worker: key });
+      if (passed !== null) this.#options.logger.warn(message, passed);
+      this.workerLeft(old);
       old.connection.close();
     }
     const worker = new MeshWorkerPeer(
+      this,
       key,
       peer.connection,
       this.#options.sendToWorkerBufferSize,
@@ -208,14 +217,19 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   #clientConnects(peer: InnerPeer, packet: PacketView): void {
     const body = parseConnectBody(packet.bodyText());
     if (this.#options.secretKey === '' || sameSecret(this.#options.secretKey, body?.secretKey ?? null)) {
-      peer.authorized = true;
+      this.#authorize(peer);
     } else {
       this.#refuse(peer, 'the secret key is not ours');
     }
   }
 
-  /** Only while the entry is still this link: a worker that came back under its key must not be forgotten. */
-  #workerLeft(worker: MeshWorkerPeer): void {
+  #authorize(peer: InnerPeer): void {
+    peer.authorized = true;
+    deadlines.delete(peer);
+  }
+
+  /** @internal Only while the entry is still this link: a worker that came back under its key must not be forgotten. */
+  workerLeft(worker: MeshWorkerPeer): void {
     if (this.#workers.get(worker.key) !== worker) return;
     this.#workers.delete(worker.key);
     this.#events.workerLeft(worker);
@@ -232,24 +246,43 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
     for (const worker of this.#workers.values()) worker.write(packetHead({ cmd: Command.PING }), '');
   }
 
+  /** @internal */
+  tooSilent(peer: InnerPeer): void {
+    this.#refuse(peer, `the secret key was not shown within ${AUTHORIZATION_SECONDS} s`);
+  }
+
+  /** @internal Its asker does not read: without this answer it would take the next ones for the wrong questions. */
+  answerLost(peer: InnerPeer): void {
+    if (peer.connection.status !== 'established') return;
+    this.#warn('an asker does not read its answers; its connection is closed', peer.connection, 'GW_LINK_ANSWER_LOST');
+    peer.connection.destroy();
+  }
+
   #refuse(peer: InnerPeer, reason: string): void {
     this.counters.protocolErrors++;
-    const address = hostPort(peer.connection.remoteAddress, peer.connection.remotePort);
-    const error = new LinkError('GW_LINK_REFUSED', `an inner connection was refused: ${reason}`, { peer: address });
-    this.#options.logger.warn(error.message, { code: error.code, peer: address });
+    this.#warn(`an inner connection was refused: ${reason}`, peer.connection, 'GW_LINK_REFUSED');
     peer.connection.destroy();
+  }
+
+  /** Whoever reaches the inner port can make us say this, as often as it likes. */
+  #warn(message: string, connection: TcpConnection, code: string, alike = message): void {
+    const fields = { code, peer: hostPort(connection.remoteAddress, connection.remotePort) };
+    const passed = this.#throttle.pass(alike, performance.now(), fields);
+    if (passed !== null) this.#options.logger.warn(message, passed);
   }
 }
 
 /** Whoever is connected to the inner port. */
-class InnerPeer implements CommandSource {
+class InnerPeer implements CommandSource, Expiring {
+  readonly #mesh: GatewayMesh;
   readonly connection: TcpConnection;
   /** Kept here: when the connection has ended the socket no longer knows. */
   readonly remoteIp: string;
   authorized: boolean;
   worker: MeshWorkerPeer | null = null;
 
-  constructor(connection: TcpConnection, authorized: boolean) {
+  constructor(mesh: GatewayMesh, connection: TcpConnection, authorized: boolean) {
+    this.#mesh = mesh;
     this.connection = connection;
     this.remoteIp = connection.remoteAddress.replace(/^::ffff:/, '');
     this.authorized = authorized;
@@ -259,17 +292,31 @@ class InnerPeer implements CommandSource {
     const { arena } = turnWriter;
     const { buffer, offset } = arena;
     writeReply(arena, payload);
-    this.connection.sendRange(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+    const start = arena.buffer === buffer ? offset : 0;
+    if (!this.connection.sendRange(arena.buffer, start, arena.offset)) this.#mesh.answerLost(this);
+  }
+
+  /** The secret key was not shown in time. */
+  expire(): void {
+    this.#mesh.tooSilent(this);
   }
 }
 
 class MeshWorkerPeer implements WorkerPeer {
+  readonly #mesh: GatewayMesh;
   readonly key: string;
   readonly connection: TcpConnection;
   readonly extensions: ReadonlySet<Extension>;
   readonly #bufferSize: number;
 
-  constructor(key: string, connection: TcpConnection, bufferSize: number, extensions: ReadonlySet<Extension>) {
+  constructor(
+    mesh: GatewayMesh,
+    key: string,
+    connection: TcpConnection,
+    bufferSize: number,
+    extensions: ReadonlySet<Extension>,
+  ) {
+    this.#mesh = mesh;
     this.key = key;
     this.connection = connection;
     this.extensions = extensions;
@@ -285,6 +332,11 @@ class MeshWorkerPeer implements WorkerPeer {
   }
 
   sendEvent(head: PacketHead, session: Buffer, body: Buffer, start: number, end: number): boolean {
+    // The worker has hung up, but the connection is not gone yet: it would take nothing.
+    if (this.connection.status !== 'established') {
+      this.#mesh.workerLeft(this);
+      return false;
+    }
     const { arena } = turnWriter;
     const { buffer, offset } = arena;
     writePacketRange(arena, head, session, body, start, end);

@@ -68,7 +68,7 @@ export class QueryConnection implements ConnectionOwner, Expiring {
   readonly #timeout: number;
   readonly #waiting: Question[] = [];
   #connection: TcpConnection | null = null;
-  #timedOut = false;
+  #closed = false;
 
   constructor(host: string, port: number, secretKey: string, timeout: number) {
     this.#address = `${host}:${port}`;
@@ -80,11 +80,16 @@ export class QueryConnection implements ConnectionOwner, Expiring {
 
   ask(head: PacketHead, ext: string | Buffer, body: string | Buffer): Promise<Buffer> {
     return new Promise<Buffer>((resolve, reject) => {
+      if (this.#closed) {
+        reject(this.#unreachable('the link is closed'));
+        return;
+      }
+      const { status } = this.#connection ?? { status: 'closed' };
+      // One that is ending answers nothing more, and the next question need not wait until it is gone.
+      if (status === 'closing' || status === 'closed') this.#drop(this.#unreachable('it closed the connection'));
       this.#connection ??= this.#open();
       if (!this.#write(this.#connection, head, ext, body)) {
-        reject(
-          new LinkError('GW_LINK_UNREACHABLE', `gateway ${this.#address} takes no more questions`, this.#fields()),
-        );
+        reject(this.#unreachable('too many questions wait'));
         return;
       }
       this.#waiting.push({ resolve, reject });
@@ -92,12 +97,16 @@ export class QueryConnection implements ConnectionOwner, Expiring {
     });
   }
 
+  /** Whoever waits for an answer is told that there will be none. */
   close(): void {
-    this.#connection?.close();
+    this.#closed = true;
+    const connection = this.#connection;
+    this.#drop(this.#unreachable('the link is closed'));
+    connection?.destroy();
   }
 
   onValue(connection: TcpConnection, value: unknown): void {
-    const question = this.#waiting.shift();
+    const question = connection === this.#connection ? this.#waiting.shift() : undefined;
     if (question === undefined) {
       connection.destroy();
       return;
@@ -109,28 +118,15 @@ export class QueryConnection implements ConnectionOwner, Expiring {
 
   onClose(connection: TcpConnection, error: Error | null): void {
     if (connection !== this.#connection) return;
-    this.#connection = null;
-    deadlines.delete(this);
-    const reason = this.#timedOut
-      ? new LinkError(
-          'GW_LINK_TIMEOUT',
-          `gateway ${this.#address} did not answer within ${this.#timeout} s`,
-          this.#fields(),
-        )
-      : new LinkError(
-          'GW_LINK_UNREACHABLE',
-          `gateway ${this.#address} can't be asked: ${error === null ? 'it closed the connection' : messageOf(error)}`,
-          this.#fields(),
-          error ?? undefined,
-        );
-    this.#timedOut = false;
-    for (const question of this.#waiting.splice(0)) question.reject(reason);
+    this.#drop(this.#unreachable(error === null ? 'it closed the connection' : messageOf(error), error));
   }
 
   /** The oldest question has waited too long. */
   expire(): void {
-    this.#timedOut = true;
-    this.#connection?.destroy();
+    const connection = this.#connection;
+    const text = `gateway ${this.#address} did not answer within ${this.#timeout} s`;
+    this.#drop(new LinkError('GW_LINK_TIMEOUT', text, this.#fields()));
+    connection?.destroy();
   }
 
   onBytes(): void {}
@@ -163,6 +159,18 @@ export class QueryConnection implements ConnectionOwner, Expiring {
     const { buffer, offset } = arena;
     writePacket(arena, head, ext, body);
     return connection.sendRange(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+  }
+
+  /** The connection is of no use any more: every question on it is rejected, and the next one opens another. */
+  #drop(reason: LinkError): void {
+    this.#connection = null;
+    deadlines.delete(this);
+    for (const question of this.#waiting.splice(0)) question.reject(reason);
+  }
+
+  #unreachable(why: string, cause: Error | null = null): LinkError {
+    const text = `gateway ${this.#address} can't be asked: ${why}`;
+    return new LinkError('GW_LINK_UNREACHABLE', text, this.#fields(), cause ?? undefined);
   }
 
   #fields(): { readonly gateway: string } {

@@ -9,12 +9,14 @@ import {
   type TcpConnection,
 } from '../../../core/net/mod.js';
 import { textCodec } from '../../../core/protocols/mod.js';
-import type { GatewayWorkerError, Logger } from '../../../util/mod.js';
+import { type GatewayWorkerError, type Logger, LogThrottle } from '../../../util/mod.js';
 import { parseRegisterLine, pingLine } from '../../protocol/mod.js';
 import { Redial } from './redial.js';
 
 /** As in the original, so that a firewall between hosts does not forget the connection. */
 const PING_MS = 25_000;
+
+const CONNECTED = 'connected to the register';
 
 const LIMITS: ConnectionLimits = Object.freeze({ ...CONNECTION_LIMITS, handshakeTimeout: 3 });
 
@@ -32,7 +34,11 @@ export interface RegisterClientOptions {
 export class RegisterClient implements ConnectionOwner {
   readonly counters = new ConnectionCounters();
   readonly #options: RegisterClientOptions;
-  readonly #redial = new Redial(() => this.#dial());
+  readonly #throttle = new LogThrottle();
+  readonly #redial = new Redial(
+    () => this.#dial(),
+    () => this.#report('info', CONNECTED),
+  );
   #connection: TcpConnection | null = null;
   #ping: NodeJS.Timeout | null = null;
   #stopped = false;
@@ -55,26 +61,25 @@ export class RegisterClient implements ConnectionOwner {
     this.#stopped = true;
     this.#redial.stop();
     if (this.#ping !== null) clearInterval(this.#ping);
-    this.#connection?.close();
+    // Nothing is owed to a register, and one that does not hang up must not hold us.
+    this.#connection?.destroy();
   }
 
   onOpen(connection: TcpConnection): void {
     connection.send(this.#options.joinLine(), RAW);
-    this.#report('info', 'connected to the register');
+    this.#redial.connected();
+    // After failures only when it lasts: one that refuses our key would be two lines a second.
+    if (!this.#redial.remarkable) this.#report('debug', CONNECTED);
   }
 
-  onBytes(connection: TcpConnection, buffer: Buffer, start: number, end: number): void {
-    this.#redial.reset();
+  onBytes(_connection: TcpConnection, buffer: Buffer, start: number, end: number): void {
     const message = parseRegisterLine(buffer.toString('utf8', start, end));
     if ('fault' in message) {
-      this.#options.logger.warn('the register sent a line that is not understood; it is ignored', {
-        register: this.#options.address,
-        fault: message.fault,
-      });
+      this.#ignored(message.fault);
     } else if (message.event === 'broadcast_addresses') {
+      this.#redial.proven();
       this.#options.onAddresses?.(message.addresses);
     }
-    void connection;
   }
 
   onValue(): void {}
@@ -109,7 +114,14 @@ export class RegisterClient implements ConnectionOwner {
     this.#connection = connectTcp(host, port, textCodec, this, LIMITS);
   }
 
-  #report(level: 'info' | 'warn', message: string): void {
+  /** A Register explains itself so before it hangs up; something else may talk for ever. */
+  #ignored(fault: string): void {
+    const { address: register, logger } = this.#options;
+    const passed = this.#throttle.pass(fault, performance.now(), { register, fault });
+    if (passed !== null) logger.warn('the register sent a line that is not understood; it is ignored', passed);
+  }
+
+  #report(level: 'debug' | 'info' | 'warn', message: string): void {
     if (this.#reported === message) return;
     this.#reported = message;
     this.#options.logger[level](message, { register: this.#options.address });

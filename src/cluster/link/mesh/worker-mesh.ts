@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import {
   CONNECTION_LIMITS,
   ConnectionCounters,
@@ -8,13 +8,16 @@ import {
   type TcpConnection,
   turnWriter,
 } from '../../../core/net/mod.js';
-import { type GatewayWorkerError, type Logger, messageOf } from '../../../util/mod.js';
+import { type GatewayWorkerError, type Logger, LogThrottle, messageOf } from '../../../util/mod.js';
 import {
   Command,
   FLAG_SCALAR,
   ipToNumber,
+  MAX_PACKET_SIZE,
+  PACKET_HEAD_BYTES,
   type PacketHead,
   type PacketView,
+  PHP_MAX_PACKET_SIZE,
   packetHead,
   parseConnectBody,
   workerConnectBody,
@@ -33,6 +36,11 @@ import { linkCodec } from './link-codec.js';
 import { QueryConnection } from './query-connection.js';
 import { Redial } from './redial.js';
 import { RegisterClient } from './register-client.js';
+
+/** Below it no packet can be too large, whatever its characters: three bytes each at most. */
+const MEASURED_CHARS = 1_048_576;
+
+const CONNECTED = 'connected to the gateway';
 
 export interface WorkerMeshOptions {
   /** `name:number`; a gateway puts our address in front. */
@@ -55,6 +63,7 @@ export class WorkerMesh implements WorkerLink {
   readonly #registers: RegisterClient[] = [];
   /** The last list of each register. One that is away keeps counting: what it said is most likely still true. */
   readonly #lists = new Map<string, readonly string[]>();
+  readonly #throttle = new LogThrottle();
   events!: WorkerLinkEvents;
   paused = false;
 
@@ -108,12 +117,14 @@ export class WorkerMesh implements WorkerLink {
     while (peers.some((peer) => peer.connection !== null) && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
+    // A gateway that does not hang up must not hold us.
+    for (const peer of peers) peer.connection?.destroy();
   }
 
   /** @internal A link has ended: an address that is listed nowhere any more is forgotten. */
   forgetUnlisted(peer: MeshGatewayPeer): boolean {
     if (peer.listed) return false;
-    this.#peers.delete(peer.address);
+    this.#forget(peer);
     return true;
   }
 
@@ -132,11 +143,14 @@ export class WorkerMesh implements WorkerLink {
   }
 
   #addPeer(address: string): void {
-    const match = /^(\d+\.\d+\.\d+\.\d+):(\d+)$/.exec(address);
+    // One spelling each: under two the same gateway would get two links, and each would push the other one out.
+    const match = /^(\d+\.\d+\.\d+\.\d+):([1-9]\d*)$/.exec(address);
     const localIp = ipToNumber(match?.[1] ?? '');
     const port = Number(match?.[2]);
-    if (localIp === undefined || !(port > 0 && port <= 65_535)) {
-      this.options.logger.warn('the register lists a gateway address that is not ip:port; it is ignored', { address });
+    if (localIp === undefined || !(port <= 65_535)) {
+      const passed = this.#throttle.pass('address', performance.now(), { address });
+      const message = 'the register lists a gateway address that is not ip:port; it is ignored';
+      if (passed !== null) this.options.logger.warn(message, passed);
       return;
     }
     const peer = new MeshGatewayPeer(this, address, match?.[1] ?? '', localIp, port);
@@ -161,7 +175,11 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   readonly #mesh: WorkerMesh;
   readonly #host: string;
   readonly #limits: ConnectionLimits;
-  readonly #redial = new Redial(() => this.dial());
+  readonly #redial = new Redial(
+    () => this.dial(),
+    () => this.#report('info', CONNECTED),
+  );
+  readonly #throttle = new LogThrottle();
   #extensions: ReadonlySet<Extension> = new Set();
   #queries: QueryConnection | null = null;
   #stopped = false;
@@ -187,6 +205,7 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
 
   send(head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean {
     if (!this.live || this.connection === null) return false;
+    if (ext.length + body.length > MEASURED_CHARS && this.#tooLarge(ext, body)) return false;
     const { arena } = turnWriter;
     const { buffer, offset } = arena;
     writePacket(arena, head, ext, body);
@@ -217,18 +236,20 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     const body = workerConnectBody(workerKey, secretKey, { extensions: OUR_EXTENSIONS });
     this.send(packetHead({ cmd: Command.WORKER_CONNECT, flag: FLAG_SCALAR }), '', body);
     if (this.#mesh.paused) this.connection?.pauseRecv();
-    this.#report('info', 'connected to the gateway');
+    this.#redial.connected();
+    // After failures only when it lasts: one that refuses our key would be two lines a second.
+    if (!this.#redial.remarkable) this.#report('debug', CONNECTED);
     this.#mesh.events.gatewayJoined(this);
   }
 
   onValue(_connection: TcpConnection, value: unknown): void {
     const packet = value as PacketView;
+    // A gateway that takes our key sends something sooner or later; one that does not hangs up without a word.
+    this.#redial.proven();
     if (packet.cmd === Command.EXTENSIONS) {
       this.#extensions = knownExtensions(parseConnectBody(packet.bodyText())?.fields ?? {});
       return;
     }
-    // A gateway that takes our key sends something sooner or later; one that does not hangs up without a word.
-    this.#redial.reset();
     if (packet.cmd !== Command.PING) this.#mesh.events.event(packet, this);
   }
 
@@ -239,14 +260,14 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   }
 
   onFail(_connection: TcpConnection, error: GatewayWorkerError): void {
-    this.#report('warn', `${error.message} (${error.code})`);
+    const fields = { code: error.code, gateway: this.address };
+    const passed = this.#throttle.pass(error.code, performance.now(), fields);
+    if (passed !== null) this.#mesh.options.logger.warn(error.message, passed);
   }
 
   onFull(): void {}
 
-  onDrain(): void {
-    this.#reported = '';
-  }
+  onDrain(): void {}
 
   onHangup(): void {
     if (!this.live) return;
@@ -268,7 +289,13 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     );
   }
 
-  #report(level: 'info' | 'warn', message: string): void {
+  /** A gateway drops its link at a packet beyond its limit. Only our own confirms extensions. */
+  #tooLarge(ext: string | Buffer, body: string | Buffer): boolean {
+    const limit = this.#extensions.size > 0 ? MAX_PACKET_SIZE : PHP_MAX_PACKET_SIZE;
+    return PACKET_HEAD_BYTES + Buffer.byteLength(ext) + Buffer.byteLength(body) > limit;
+  }
+
+  #report(level: 'debug' | 'info' | 'warn', message: string): void {
     if (this.#reported === message) return;
     this.#reported = message;
     this.#mesh.options.logger[level](message, { gateway: this.address });

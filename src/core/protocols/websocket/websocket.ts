@@ -1,7 +1,7 @@
 import type { Arena } from '../../../util/mod.js';
 import type { Codec } from '../codec.js';
 import { ProtocolError } from '../errors.js';
-import { append, bufferOrString, capacityOf, textOrBytes, unsendable, writeText } from '../values.js';
+import { append, bufferOrString, capacityOf, stepAside, textOrBytes, unsendable, writeText } from '../values.js';
 import { isSendableCloseCode } from './close-codes.js';
 import { closeFrame, headerBytes, MAX_HEADER_BYTES, OPCODE, type Opcode, writeHeader } from './frames.js';
 import { WebSocketReader } from './websocket-reader.js';
@@ -23,7 +23,7 @@ export const websocketCodec: Codec = {
 
 /** @throws ProtocolError `GW_VALUE_UNSENDABLE` for what JSON has no form for */
 function encodeMessage(out: Arena, data: unknown, binary: boolean): void {
-  const value = typeof data === 'string' ? data : (textOrBytes(data) ?? json(data));
+  const value = typeof data === 'string' ? data : (textOrBytes(data) ?? jsonApart(out, data));
   if (typeof value === 'string') encodeText(out, value);
   else {
     beginFrame(out, binary ? OPCODE.binary : OPCODE.text, value.length);
@@ -69,6 +69,14 @@ function beginFrame(out: Arena, opcode: Opcode, payloadBytes: number): void {
   out.reserve(header + payloadBytes);
   writeHeader(out.buffer, out.offset, opcode, payloadBytes);
   out.offset += header;
+}
+
+/** A `toJSON` of the user's may send. */
+function jsonApart(out: Arena, data: unknown): string {
+  const { buffer, offset } = out;
+  const text = json(data);
+  stepAside(out, buffer, offset);
+  return text;
 }
 
 function json(data: unknown): string {

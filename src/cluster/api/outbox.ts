@@ -1,0 +1,128 @@
+import { Buffer } from 'node:buffer';
+import type { GatewayDirectory, GatewayPeer } from '../link/mod.js';
+import {
+  FLAG_BINARY,
+  FLAG_RAW,
+  FLAG_SCALAR,
+  MAX_PACKET_SIZE,
+  PACKET_HEAD_BYTES,
+  type PacketHead,
+  PHP_MAX_PACKET_SIZE,
+  packetHead,
+  serialize,
+} from '../protocol/mod.js';
+import { ApiError } from './errors.js';
+
+/** A message: text, bytes, or a value (which WebSocket clients get as JSON). Numbers and booleans become text. */
+export type Message = string | Buffer | number | boolean | null | object;
+
+export interface MessageOptions {
+  /** The gateway writes the bytes as they are, without the framing of the client's protocol; default false. */
+  readonly raw?: boolean;
+  /** The message is binary, where the client's protocol tells; default: true for a Buffer, false for text. */
+  readonly binary?: boolean;
+}
+
+/** Where every packet but the questions leaves. */
+export class Outbox {
+  readonly #directory: GatewayDirectory;
+  /** Filled anew for each packet. */
+  readonly #head: PacketHead = packetHead();
+
+  constructor(directory: GatewayDirectory) {
+    this.#directory = directory;
+  }
+
+  /** A message to one gateway. */
+  message(
+    gateway: GatewayPeer,
+    cmd: number,
+    connectionId: number,
+    ext: string,
+    message: Message,
+    options: MessageOptions,
+  ): boolean {
+    const raw = options.raw === true ? FLAG_RAW : 0;
+    switch (typeof message) {
+      case 'string': {
+        const binary = options.binary === true && gateway.supports('binary') ? FLAG_BINARY : 0;
+        return this.packet(gateway, cmd, connectionId, FLAG_SCALAR | raw | binary, ext, message);
+      }
+      case 'object': {
+        if (!(message instanceof Uint8Array)) {
+          return this.packet(gateway, cmd, connectionId, 0, ext, serialize(message));
+        }
+        const binary = options.binary !== false && gateway.supports('binary') ? FLAG_BINARY : 0;
+        return this.packet(gateway, cmd, connectionId, FLAG_SCALAR | raw | binary, ext, message as Buffer);
+      }
+      case 'number':
+      case 'boolean':
+      case 'bigint':
+        return this.packet(gateway, cmd, connectionId, FLAG_SCALAR | raw, ext, String(message));
+      default:
+        throw new ApiError(
+          'GW_API_MESSAGE',
+          `a message can't be ${typeof message}; expected a text, a Buffer or a value`,
+          { type: typeof message },
+        );
+    }
+  }
+
+  /** A message to every gateway. @returns false also when none is known */
+  messageToEvery(
+    cmd: number,
+    message: Message,
+    options: MessageOptions,
+    extFor: (gateway: GatewayPeer) => string,
+  ): boolean {
+    let sent = true;
+    let known = false;
+    for (const gateway of this.#directory.gateways) {
+      known = true;
+      sent = this.message(gateway, cmd, 0, extFor(gateway), message, options) && sent;
+    }
+    return known && sent;
+  }
+
+  /** A command without a body. */
+  command(gateway: GatewayPeer, cmd: number, connectionId: number, ext: string | Buffer): boolean {
+    return this.packet(gateway, cmd, connectionId, FLAG_SCALAR, ext, '');
+  }
+
+  /** A command without a body to every gateway. @returns false also when none is known */
+  commandToEvery(cmd: number, ext: string): boolean {
+    let sent = true;
+    let known = false;
+    for (const gateway of this.#directory.gateways) {
+      known = true;
+      sent = this.command(gateway, cmd, 0, ext) && sent;
+    }
+    return known && sent;
+  }
+
+  packet(
+    gateway: GatewayPeer,
+    cmd: number,
+    connectionId: number,
+    flag: number,
+    ext: string | Buffer,
+    body: string | Buffer,
+  ): boolean {
+    if (isTooLarge(gateway, ext, body)) return false;
+    const head = this.#head;
+    head.cmd = cmd;
+    head.connectionId = connectionId;
+    head.flag = flag;
+    return gateway.send(head, ext, body);
+  }
+}
+
+/**
+ * Whether a packet is larger than the gateway takes: it would drop the link, with all its events. Texts are measured only
+ * when they could be.
+ */
+export function isTooLarge(gateway: GatewayPeer, ext: string | Buffer, body: string | Buffer): boolean {
+  const limit = gateway.supports('binary') ? MAX_PACKET_SIZE : PHP_MAX_PACKET_SIZE;
+  if (PACKET_HEAD_BYTES + (ext.length + body.length) * 3 <= limit) return false;
+  return PACKET_HEAD_BYTES + Buffer.byteLength(ext) + Buffer.byteLength(body) > limit;
+}
