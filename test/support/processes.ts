@@ -5,6 +5,8 @@ import process from 'node:process';
 import { DEADLINE_MS, eventually } from './eventually.js';
 
 export interface ScriptOptions {
+  /** What runs the script; default: Node.js. */
+  readonly interpreter?: string;
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -16,7 +18,7 @@ export interface ScriptExit {
 
 const running = new Set<Script>();
 
-/** Starts `node script …` as the leader of a process group of its own, as a shell does. */
+/** Starts `node script …`, or with another interpreter, as the leader of a process group of its own, as a shell does. */
 export function startScript(script: string, options: ScriptOptions = {}): Script {
   const started = new Script(script, options);
   running.add(started);
@@ -43,8 +45,8 @@ export class Script {
   output = '';
   readonly #process: ChildProcess;
 
-  constructor(script: string, { args = [], env = {} }: ScriptOptions) {
-    this.#process = spawn(process.execPath, [script, ...args], {
+  constructor(script: string, { interpreter = process.execPath, args = [], env = {} }: ScriptOptions) {
+    this.#process = spawn(interpreter, [script, ...args], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { checkSession, type LocalSession, sessionOf } from '../api/mod.js';
-import { mergeSession, serialize } from '../protocol/mod.js';
+import { mergeSession, serialize, serializeLike } from '../protocol/mod.js';
 
 const NO_TEXT = Buffer.alloc(0);
 const EMPTY_ARRAY = 'a:0:{}';
@@ -41,6 +41,8 @@ export class SessionState implements LocalSession {
   #value: Record<string, unknown> | null = null;
   /** What `value` is written as while nobody changes it: not always `#text`, PHP has more forms (`d:3;`, order of keys). */
   #unchanged: Buffer = NO_TEXT;
+  /** The text has what plain values can't tell, so changes are written like it. */
+  #exotic = false;
   /** The text of the gateway before the first of `#unseen`. */
   #base: Buffer = NO_TEXT;
   /** Texts written that no event has carried yet, oldest first; the last of them is `#text`. */
@@ -86,6 +88,7 @@ export class SessionState implements LocalSession {
       this.#value = sessionOf(this.#text);
       this.#decoded = true;
       this.#unchanged = textOf(this.#value);
+      this.#exotic = !this.#unchanged.equals(this.#text);
     }
     this.#touched = true;
     return this.#value;
@@ -109,16 +112,19 @@ export class SessionState implements LocalSession {
     if (!this.#touched) return null;
     this.#touched = false;
     if (this.#value === null) return null;
-    let text: Buffer;
+    let plain: Buffer;
     try {
-      text = textOf(this.#value);
+      plain = textOf(this.#value);
     } catch (thrown) {
       this.#value = null;
       throw thrown;
     }
-    if (this.#unchanged.equals(text)) return null;
+    if (this.#unchanged.equals(plain)) return null;
+    const text = this.#exotic && plain !== NO_TEXT ? serializeLike(this.#value, this.#text) : plain;
+    this.#unchanged = plain;
+    // Only the order of keys differs, and the order is the text's.
+    if (this.#text.equals(text)) return null;
     this.#wrote(text);
-    this.#unchanged = text;
     return text;
   }
 
@@ -138,6 +144,7 @@ export class SessionState implements LocalSession {
   replaced(text: Buffer): void {
     this.#wrote(text);
     this.#unchanged = normal(text);
+    this.#exotic = false;
     this.#value = null;
     this.#touched = false;
   }
@@ -160,6 +167,7 @@ export class SessionState implements LocalSession {
     if (value === null) return;
     const written = sessionOf(text);
     this.#unchanged = textOf(written);
+    this.#exotic = !this.#unchanged.equals(text);
     // An object that is the app's is not ours to change; one decoded here may be in a handler's hands.
     const merged = this.#decoded && Object.isExtensible(value) ? value : { ...value };
     this.#value = merged;
@@ -198,6 +206,7 @@ export class SessionState implements LocalSession {
     this.#unseen = [];
     this.#text = start === end ? NO_TEXT : Buffer.from(buffer.subarray(start, end));
     this.#unchanged = this.#text;
+    this.#exotic = false;
     this.#value = null;
   }
 }

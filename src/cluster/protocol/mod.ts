@@ -37,6 +37,7 @@ export { PACKET_HEAD_BYTES, packetHead, writePacket, writePacketRange, writeRepl
 export { phpFloatText } from './php-float.js';
 export { phpJson } from './php-json.js';
 export { serialize, serializeInto } from './php-serialize.js';
+export { serializeLike } from './php-serialize-like.js';
 export { unserialize } from './php-unserialize.js';
 export { PhpArray, PhpFloat } from './php-values.js';
 export {

@@ -279,7 +279,7 @@ function give(serializer: Serializer): void {
 }
 
 /** Objects of another realm are plain too: their prototype is one without a prototype. */
-function isPlain(value: object): boolean {
+export function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
 }

@@ -87,6 +87,63 @@ describe('the session of a client in a worker', () => {
     expect(decoded(session.takeChange())).toEqual({ 1: 'y', 5: 3, new: true });
   });
 
+  it('keeps what PHP wrote and nobody touched, byte for byte, change after change', () => {
+    const session = new SessionState();
+    const rest = 'i:5;a:2:{i:1;d:2;i:0;a:0:{}}s:1:"\xff";s:2:"\xff\xfe";i:1;i:9007199254740993;s:1:"n";N;';
+    arrive(session, Buffer.from(`a:5:{s:5:"price";d:3;${rest}}`, 'latin1'));
+    session.value.visits = 1;
+    expect(latin1(session.takeChange())).toBe(`a:6:{s:5:"price";d:3;${rest}s:6:"visits";i:1;}`);
+    session.value.price = 4;
+    expect(latin1(session.takeChange())).toBe(`a:6:{s:5:"price";d:4;${rest}s:6:"visits";i:1;}`);
+    session.value = { ...session.value, visits: undefined };
+    expect(latin1(session.takeChange())).toBe(`a:5:{s:5:"price";d:4;${rest}}`);
+    expect(session.takeChange()).toBeNull();
+  });
+
+  it('keeps it also when the change is given again', () => {
+    const session = new SessionState();
+    arrive(session, Buffer.from('a:1:{s:1:"a";d:3;}'));
+    session.value.b = 1;
+    session.takeChange();
+    session.notSent();
+    expect(latin1(session.takeChange())).toBe('a:2:{s:1:"a";d:3;s:1:"b";i:1;}');
+    session.notSent();
+    delete session.value.b;
+    expect(session.takeChange()).toBeNull();
+  });
+
+  it('keeps it also when the API changes something else in it meanwhile', () => {
+    const session = new SessionState();
+    arrive(session, serialize({ a: 1 }));
+    session.value.mine = 1;
+    session.updated(Buffer.from('a:2:{s:5:"price";d:3;i:5;i:1;}'));
+    expect(latin1(session.takeChange())).toBe('a:4:{s:1:"a";i:1;s:5:"price";d:3;i:5;i:1;s:4:"mine";i:1;}');
+    session.replaced(Buffer.from('a:1:{s:5:"price";d:3;}'));
+    session.value.mine = 2;
+    expect(latin1(session.takeChange())).toBe('a:2:{s:5:"price";d:3;s:4:"mine";i:2;}');
+  });
+
+  it('is not written when only the order of keys is another', () => {
+    const session = new SessionState();
+    arrive(session, Buffer.from('a:2:{s:1:"a";d:3;s:1:"b";i:1;}'));
+    const { a, b } = session.value;
+    session.value = { b, a };
+    expect(session.takeChange()).toBeNull();
+    session.value.b = 2;
+    expect(latin1(session.takeChange())).toBe('a:2:{s:1:"a";d:3;s:1:"b";i:2;}');
+  });
+
+  it('is cleared when PHP left it empty, or in a form of its own', () => {
+    for (const text of ['a:0:{}', 'a:1:{s:1:"a";d:3;}']) {
+      const session = new SessionState();
+      arrive(session, Buffer.from(text));
+      session.value.b = 1;
+      session.takeChange();
+      session.value = {};
+      expect(session.takeChange()).toEqual(NONE);
+    }
+  });
+
   it('carries bigints, Buffers and nested values there and back', () => {
     const value = {
       big: 2n ** 62n,
@@ -661,4 +718,8 @@ function plain(value: unknown): unknown {
 
 function decoded(text: Buffer | null): unknown {
   return text === null ? null : unserialize(text);
+}
+
+function latin1(text: Buffer | null): string | undefined {
+  return text?.toString('latin1');
 }
