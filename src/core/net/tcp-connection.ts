@@ -202,9 +202,7 @@ export class TcpConnection implements TurnFlushed, Expiring {
   isFull(limit: number): boolean {
     if (this.sendQueueSize < limit) return false;
     if (this.#pending !== null && this.#write()) turnWriter.retain();
-    if (this.sendQueueSize < limit) return false;
-    if (this.#socket.writableLength > 0) this.#mark();
-    return true;
+    return this.sendQueueSize >= limit;
   }
 
   /** The peer speaks TLS. */
@@ -541,6 +539,7 @@ export class TcpConnection implements TurnFlushed, Expiring {
     const socket = this.#socket;
     if (this.#status === 'closed') return false;
     // Bytes that are certain to wait leave the arena: only the first ones that the kernel does not take keep a slab.
+    // A marker on its way through TLS has no length and yet holds up what comes after it.
     const behind = socket.writableLength > 0 || (this.#marked && this.encrypted);
     if (run !== null) {
       const bytes = behind ? run.copy(turnWriter.arena) : run.bytes(turnWriter.arena);

@@ -190,6 +190,22 @@ describe('a connection with TLS', () => {
     await eventually('the rest', () => client.received === taken * 50_000 + 1);
   });
 
+  it('delivers what is sent while its queue fills and empties at every turn', async () => {
+    const listener = await listening({ tls: localhost, codec: tcpCodec, limits: { maxSendBufferSize: 1000 } });
+    await using client = await TlsClient.open(listener.port);
+    const connection = await listener.accepted();
+    const sent: Buffer[] = [];
+    for (let turn = 0; turn < 600; turn++) {
+      const bytes = Buffer.alloc(turn % 3 === 0 ? 1200 : 300, turn % 251);
+      if (connection.send(bytes)) sent.push(bytes);
+      if (turn % 5 !== 4) await new Promise((resolve) => (turn % 2 ? setImmediate(resolve) : setTimeout(resolve, 0)));
+    }
+    const expected = Buffer.concat(sent);
+    await eventually('all of it', () => client.received >= expected.length);
+    expect(Buffer.concat(client.chunks).equals(expected)).toBe(true);
+    expect(listener.owner.count('drain')).toBeGreaterThan(10);
+  });
+
   it('tells of a drain when a single turn filled the queue', async () => {
     const listener = await listening({ tls: localhost, codec: tcpCodec, limits: { maxSendBufferSize: 1000 } });
     await using client = await TlsClient.open(listener.port);
