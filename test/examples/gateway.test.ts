@@ -53,6 +53,11 @@ test('two-protocols is one chat for terminals and browsers', async () => {
   const { port, textPort } = await startExample('two-protocols', { links: 2 });
   const browser = await WebSocketTalker.connect(port);
   const terminal = await TextTalker.connect(textPort);
+  // Connected is not yet known to the gateway: who hears himself is.
+  for (const talker of [browser, terminal]) {
+    talker.say('here');
+    await talker.hears(/: here$/);
+  }
   browser.say('hello');
   await terminal.hears(/^from a browser: hello$/);
   terminal.say('hi');
