@@ -368,7 +368,8 @@ describe('stop', () => {
     const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
     const before = timers();
     await gateway.process.stop();
-    expect(timers()).toBe(before);
+    // A clock that nobody needs any more may have stopped meanwhile.
+    expect(timers()).toBeLessThanOrEqual(before);
     await client.untilClosed();
   });
 });

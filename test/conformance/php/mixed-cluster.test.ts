@@ -341,16 +341,20 @@ async function partsReturn(cluster: MixedCluster): Promise<void> {
     await back.talker.leave();
     await stays.talker.leave();
   }
-  // Without the Register everything goes on; the next one learns of the gateways from themselves.
+  // Without the Register everything goes on; the next one, of whichever kind, learns of the gateways from themselves.
   const guest = await cluster.guest('php', 'text', 'ours');
-  await cluster.kill('register', register);
-  guest.talker.say('nobody noticed');
-  await guest.talker.hears(/ said nobody noticed$/);
-  cluster.begin('register', register);
-  for (const worker of BOTH) {
-    await cluster.kill('worker', worker);
-    cluster.begin('worker', worker);
-    await cluster.linked();
+  let running = register;
+  for (const next of [other(register), register]) {
+    await cluster.kill('register', running);
+    guest.talker.say(`nobody noticed that ${running} went`);
+    await guest.talker.hears(new RegExp(` said nobody noticed that ${running} went$`));
+    cluster.begin('register', next);
+    running = next;
+    for (const worker of BOTH) {
+      await cluster.kill('worker', worker);
+      cluster.begin('worker', worker);
+      await cluster.linked();
+    }
   }
   guest.talker.say('and here I am');
   await guest.talker.hears(/ said and here I am$/);

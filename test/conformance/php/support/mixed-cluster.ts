@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { spawn } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -57,6 +57,8 @@ export class MixedCluster {
   readonly taps = new Map<Kind, Tap[]>();
   readonly #ports = new Map<string, number>();
   readonly #scripts = new Map<string, Script>();
+  /** For what Workerman writes beside its output. */
+  readonly #folders: string[] = [];
 
   constructor(made: Made) {
     this.made = made;
@@ -79,11 +81,13 @@ export class MixedCluster {
 
   /** Starts one part, also again. */
   begin(role: Role, kind: Kind, more: Readonly<Record<string, unknown>> = {}): Script {
+    const folder = mkdtempSync(join(tmpdir(), 'mixed-cluster-'));
+    this.#folders.push(folder);
     const config = {
       [role]: true,
       registerPort: this.registerPort,
       secretKey: this.secretKey,
-      folder: mkdtempSync(join(tmpdir(), 'mixed-cluster-')),
+      folder,
       run: { processes: 'single' },
       ...(role === 'gateway' ? { gateways: this.#gatewayOptions(kind), gatewayOptions: this.made.gatewayOptions } : {}),
       ...more,
@@ -113,6 +117,7 @@ export class MixedCluster {
     for (const script of this.#scripts.values()) script.killGroup('SIGKILL');
     for (const script of this.#scripts.values()) await script.exit();
     for (const tap of [...this.taps.values()].flat()) tap.close();
+    for (const folder of this.#folders) rmSync(folder, { recursive: true, force: true });
   }
 
   port(kind: Kind, scheme: Scheme): number {
