@@ -17,6 +17,7 @@ export class MeshClient implements AsyncDisposable {
       drainTimeout: 5,
       sendBufferSize: 10_240_000,
       maxPendingQuestions: 10_000,
+      binary: false,
       logger: this.logger,
       ...options,
     });

@@ -1,5 +1,6 @@
 import {
   type Checks,
+  flag,
   integer,
   type Logger,
   loggerMethods,
@@ -30,6 +31,11 @@ export interface GatewayClientOptions {
   sendBufferSize: number;
   /** Questions that may wait for the answers of one gateway; what is asked beyond rejects. Default 10,000. */
   maxPendingQuestions: number;
+  /**
+   * All gateways are of this package: a Buffer leaves as a binary frame. Default false: as text, which is all that a gateway
+   * of the original has. Here a gateway can't say which it is, because its answers carry no header.
+   */
+  binary: boolean;
   /** Where messages go; default null: lines on standard error, from level info on. */
   logger: Logger | null;
 }
@@ -43,6 +49,7 @@ const DEFAULTS: Readonly<GatewayClientOptions> = Object.freeze({
   drainTimeout: 10,
   sendBufferSize: 10_240_000,
   maxPendingQuestions: 10_000,
+  binary: false,
   logger: null,
 });
 
@@ -58,6 +65,7 @@ const CHECKS: Checks<GatewayClientOptions> = {
   drainTimeout: upToADay,
   sendBufferSize: integer(1),
   maxPendingQuestions: integer(1),
+  binary: flag,
   logger: orNull(loggerMethods),
 };
 

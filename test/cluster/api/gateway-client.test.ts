@@ -107,8 +107,16 @@ describe('a GatewayClient', () => {
     expect(bob.client.lines).toEqual([]);
   });
 
-  it('sends a Buffer as a binary frame and a string as text', async () => {
+  it('uses no extension that a gateway of the original lacks, unless told that there is none', async () => {
     await using both = await bench({ gateways: ['websocket://127.0.0.1:0'] });
+    const { client, id } = await SocketClient.greeted(both.port);
+    both.push.sendToClient(id, Buffer.from('bytes'));
+    expect(await client.take(1)).toEqual(['bytes']);
+    client.socket.terminate();
+  });
+
+  it('sends a Buffer as a binary frame and a string as text, where all gateways are ours', async () => {
+    await using both = await bench({ gateways: ['websocket://127.0.0.1:0'] }, { binary: true });
     const { client, id } = await SocketClient.greeted(both.port);
     both.push.sendToClient(id, Buffer.from([0, 255, 1]));
     both.push.sendToClient(id, 'text');

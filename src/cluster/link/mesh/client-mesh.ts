@@ -31,6 +31,8 @@ export interface ClientMeshOptions {
   readonly sendBufferSize: number;
   /** Questions that may wait for the answers of one gateway. */
   readonly maxPendingQuestions: number;
+  /** All gateways are of this package, and know the extension `binary`. */
+  readonly binary: boolean;
   readonly logger: Logger;
 }
 
@@ -259,9 +261,9 @@ class ClientPeer implements GatewayPeer, QueryConnectionEvents {
     return !this.#mesh.closing;
   }
 
-  /** The original does not look at the flag: its clients get text, as they would without. */
+  /** Nothing can be agreed on here: answers carry no header. So it is off, unless the program says what its gateways are. */
   supports(extension: Extension): boolean {
-    return extension === 'binary';
+    return extension === 'binary' && this.#mesh.options.binary;
   }
 
   send(head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean {
