@@ -8,28 +8,19 @@ import {
   type TcpConnection,
   turnWriter,
 } from '../../../core/net/mod.js';
-import {
-  type Codec,
-  type CodecLimits,
-  ProtocolError,
-  type Reader,
-  type ReaderSink,
-} from '../../../core/protocols/mod.js';
 import { deadlines, type Expiring } from '../../../core/timers/mod.js';
 import { ByteQueue, type GatewayWorkerError, messageOf } from '../../../util/mod.js';
 import {
   Command,
   DEFAULT_MAX_REPLY_SIZE,
   gatewayClientConnectBody,
-  type LinkProtocolError,
   PACKET_HEAD_BYTES,
   type PacketHead,
   packetHead,
-  ReplyReader,
-  type ReplySink,
   writePacket,
 } from '../../protocol/mod.js';
 import { LinkError } from '../errors.js';
+import { replyCodec } from './link-codec.js';
 import { Redial } from './redial.js';
 
 /** As in the original. */
@@ -63,14 +54,6 @@ export interface QueryConnectionEvents {
   /** Something was not taken, because the gateway does not read. */
   dropped(error: GatewayWorkerError): void;
 }
-
-/** Answers to queries as a codec: each comes out as a Buffer of its own. */
-const replyCodec: Codec = {
-  name: 'link-replies',
-  open: (limits) => new ReplyCodecReader(limits),
-  encode: refuse,
-  decode: refuse,
-};
 
 interface Question {
   readonly resolve: (payload: Buffer) => void;
@@ -399,40 +382,4 @@ export class QueryConnection implements ConnectionOwner, Expiring {
   #fields(): { readonly gateway: string } {
     return { gateway: this.#address };
   }
-}
-
-class ReplyCodecReader implements Reader, ReplySink {
-  readonly open = true;
-  readonly #replies: ReplyReader;
-  #sink!: ReaderSink;
-
-  constructor(limits: CodecLimits) {
-    this.#replies = new ReplyReader({ maxReplySize: limits.maxPackageSize });
-  }
-
-  get held(): number {
-    return this.#replies.held;
-  }
-
-  push(chunk: Buffer, sink: ReaderSink): void {
-    this.#sink = sink;
-    this.#replies.push(chunk, this);
-  }
-
-  resume(sink: ReaderSink): void {
-    this.#sink = sink;
-    this.#replies.resume(this);
-  }
-
-  reply(buffer: Buffer, start: number, end: number): boolean {
-    return this.#sink.value(Buffer.from(buffer.subarray(start, end)));
-  }
-
-  fail(error: LinkProtocolError): void {
-    this.#sink.fail(new ProtocolError(error.code, error.message, error.fields));
-  }
-}
-
-function refuse(): never {
-  throw new Error('questions are written with writePacket');
 }
