@@ -21,7 +21,7 @@ export { Register } from './cluster/register/mod.js';
 export type { CertificateOptions, TlsListenOptions } from './core/net/mod.js';
 export { AddressError, ConnectionError, ListenError } from './core/net/mod.js';
 export type { Service, ServiceOptions, WorkerCallbacks, WorkerOptions } from './core/process/mod.js';
-export { StartError, Worker, WorkerConnection } from './core/process/mod.js';
+export { ReloadError, StartError, Worker, WorkerConnection } from './core/process/mod.js';
 export type { HandshakeRequest, HandshakeResponse, Protocol, ProtocolConnection } from './core/protocols/mod.js';
 export { ProtocolError } from './core/protocols/mod.js';
 export { Timer } from './core/timers/mod.js';

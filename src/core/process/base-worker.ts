@@ -1,5 +1,7 @@
 import type { Logger } from '../../util/mod.js';
+import type { TcpConnection } from '../net/mod.js';
 import { register } from './registry.js';
+import { NO_FIGURES, type WorkerFigures } from './status.js';
 
 /** What a worker process is given when it starts. */
 export interface ProcessContext {
@@ -62,7 +64,20 @@ export abstract class BaseWorker {
 
   /**
    * Ends the work in order: user callbacks run, what is queued is written. Called at most once, after `start` resolved.
-   * The process exits once this settles, or when the `stopTimeout` is over.
+   * The process exits once this settles, or when its time is over.
+   *
+   * @param hurry until it is aborted, connections are served and left to end by themselves; from then on they are closed.
+   *   In a stop that is not graceful it is aborted from the start
    */
-  abstract stop(): Promise<void>;
+  abstract stop(hurry: AbortSignal): Promise<void>;
+
+  /** What `status` shows of this process. */
+  figures(): WorkerFigures {
+    return NO_FIGURES;
+  }
+
+  /** The connections that this process has now, for `connections`. */
+  openConnections(): Iterable<TcpConnection> {
+    return [];
+  }
 }

@@ -2,8 +2,11 @@ import cluster from 'node:cluster';
 import process from 'node:process';
 import type { Logger } from '../../util/mod.js';
 import { setProcessLogger, stackOf } from '../../util/mod.js';
+import { answersOf } from './answers.js';
 import type { BaseWorker } from './base-worker.js';
 import { StartError } from './errors.js';
+import { LoopDelay } from './loop-delay.js';
+import type { AnswerMessage, AskMessage, FromMaster } from './messages.js';
 import { failed, fromMaster, READY, SLOT_VARIABLE } from './messages.js';
 import { STOP_SIGNALS, surviveLostOutput } from './signals.js';
 
@@ -59,6 +62,7 @@ class Child {
   readonly #slot: Slot;
   readonly #stopTimeout: number;
   readonly #logger: Logger;
+  readonly #delay = new LoopDelay();
   #worker: BaseWorker | undefined;
   #state: 'starting' | 'ready' | 'failed' | 'stopping' = 'starting';
   #exitCode = 0;
@@ -82,8 +86,7 @@ class Child {
     if (cluster.worker !== undefined) cluster.worker.exitedAfterDisconnect = true;
     process.once('disconnect', () => this.#stopWithin('the master is gone'));
     process.on('message', (message) => {
-      // No deadline here: the master keeps it, for all of its processes together.
-      if (fromMaster(message) !== undefined) void this.#stop();
+      this.#onMessage(fromMaster(message));
     });
     process.on('uncaughtException', (error, origin) => this.#onUncaught(error, origin));
   }
@@ -112,6 +115,19 @@ class Child {
     else exit();
   }
 
+  #onMessage(message: FromMaster | undefined): void {
+    // No deadline here: the master keeps it, for all of its processes together.
+    if (message?.gatewayworker === 'stop') void this.#stop();
+    else if (message?.gatewayworker === 'ask') this.#answer(message);
+  }
+
+  #answer({ question, number }: AskMessage): void {
+    if (this.#worker === undefined) return;
+    for (const { answer, more } of answersOf(question, this.#worker, this.#delay)) {
+      process.send?.({ gatewayworker: 'answer', number, answer, more } satisfies AnswerMessage, ignore);
+    }
+  }
+
   #stopWithin(reason: string): void {
     this.#logger.debug(`stopping: ${reason}`);
     this.#deadline ??= setTimeout(() => {
@@ -125,7 +141,7 @@ class Child {
     if (this.#state === 'stopping' || this.#state === 'failed') return;
     this.#state = 'stopping';
     try {
-      await this.#worker?.stop();
+      await this.#worker?.stop(AbortSignal.abort());
     } catch (error) {
       this.#logger.error(`stop failed: ${stackOf(error)}`);
     }

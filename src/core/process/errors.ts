@@ -24,3 +24,14 @@ export class StartError extends GatewayWorkerError {
     super(code, message, fields, cause);
   }
 }
+
+export type ReloadErrorCode = 'GW_RELOAD_IMPOSSIBLE';
+
+/** A reload was not carried out, or not to its end; what runs goes on. */
+export class ReloadError extends GatewayWorkerError {
+  declare readonly code: ReloadErrorCode;
+
+  constructor(code: ReloadErrorCode, message: string, fields?: ErrorFields, cause?: unknown) {
+    super(code, message, fields, cause);
+  }
+}

@@ -6,11 +6,12 @@ import { messageOf } from '../../util/mod.js';
 import { checkAddresses } from './addresses.js';
 import { restartAfter } from './backoff.js';
 import type { BaseWorker } from './base-worker.js';
-import type { Engine, ProcessState } from './engine.js';
-import { StartError } from './errors.js';
-import type { FailedMessage } from './messages.js';
-import { fromChild, SLOT_VARIABLE, STOP } from './messages.js';
+import type { Engine, ProcessState, ReloadOptions, ReloadResult } from './engine.js';
+import { ReloadError, StartError } from './errors.js';
+import type { AnswerMessage, Answers, AskMessage, FailedMessage, Question } from './messages.js';
+import { fromChild, SLOT_VARIABLE, stopMessage } from './messages.js';
 import { STOP_SIGNALS } from './signals.js';
+import type { ConnectionRow, ExitCount, ProcessFigures, ServiceStatus } from './status.js';
 import { stopPlan } from './stop-plan.js';
 
 /** How long the system may take to bury a process after SIGKILL. Milliseconds. */
@@ -21,6 +22,9 @@ const BURIAL = 400;
  * before it could choose to ignore it may be seen here before the master's own copy of the signal. Milliseconds.
  */
 const OWN_SIGNAL_WITHIN = 100;
+
+/** A process that has not answered by then is busy. Milliseconds. */
+const ANSWER_WITHIN = 1000;
 
 export interface MasterOptions {
   readonly logger: Logger;
@@ -44,6 +48,8 @@ interface Place {
   shortLives: number;
   restarts: number;
   timer: NodeJS.Timeout | undefined;
+  /** Its ends so far, by exit code or signal. */
+  readonly exits: Map<string, number>;
 }
 
 interface Ending {
@@ -69,6 +75,10 @@ export class Master implements Engine {
   readonly #stopTimeout: number;
   readonly #places: readonly Place[];
   readonly #waiters = new Set<Waiter>();
+  readonly #startedAt = Date.now();
+  /** Takes the parts of an answer, by the number of the question. */
+  readonly #asked = new Map<number, (message: AnswerMessage) => void>();
+  #questions = 0;
   #failure: StartError | undefined;
   #stop: Promise<void> | undefined;
 
@@ -120,6 +130,10 @@ export class Master implements Engine {
     return this.#stop;
   }
 
+  async reload(_options: ReloadOptions = {}): Promise<ReloadResult> {
+    throw new ReloadError('GW_RELOAD_IMPOSSIBLE', 'reloading is not there yet');
+  }
+
   kill(): void {
     for (const place of this.#places) place.child?.process.kill('SIGKILL');
   }
@@ -132,6 +146,56 @@ export class Master implements Engine {
       state,
       restarts,
     }));
+  }
+
+  async status(): Promise<ServiceStatus> {
+    const figures = await Promise.all(this.#places.map((place) => this.#figures(place)));
+    const states = this.processes();
+    return {
+      mode: 'many',
+      pid: process.pid,
+      startedAt: this.#startedAt,
+      processes: states.map((state, index) => ({
+        ...state,
+        listens: this.#places[index]?.worker.plannedListens().map(({ address }) => address) ?? [],
+        figures: figures[index] ?? null,
+        blocked: null,
+      })),
+      exits: exitCounts(this.#places),
+    };
+  }
+
+  async *connections(): AsyncIterable<readonly ConnectionRow[]> {
+    // One process at a time: their answers are long, and whoever reads them may be slow.
+    for (const place of this.#places) yield* this.#ask(place, 'connections');
+  }
+
+  async #figures(place: Place): Promise<ProcessFigures | null> {
+    for await (const figures of this.#ask(place, 'figures')) return figures;
+    return null;
+  }
+
+  /** The parts of an answer, as they come; none when the process does not answer in time. */
+  async *#ask<Asked extends Question>(place: Place, question: Asked): AsyncIterable<Answers[Asked]> {
+    if (place.child === undefined || place.state !== 'ready') return;
+    const number = ++this.#questions;
+    const parts: AnswerMessage[] = [];
+    this.#asked.set(number, (part) => {
+      parts.push(part);
+      this.#changed();
+    });
+    try {
+      place.child.send({ gatewayworker: 'ask', question, number } satisfies AskMessage, ignore);
+      for (let more = true; more; ) {
+        await this.#until(() => parts.length > 0 || place.state !== 'ready', ANSWER_WITHIN);
+        const part = parts.shift();
+        if (part === undefined) return;
+        yield part.answer as Answers[Asked];
+        more = part.more;
+      }
+    } finally {
+      this.#asked.delete(number);
+    }
   }
 
   #fork(place: Place): void {
@@ -177,11 +241,15 @@ export class Master implements Engine {
       this.#changed();
     } else if (message?.gatewayworker === 'failed') {
       place.failure = message;
+    } else if (message?.gatewayworker === 'answer') {
+      this.#asked.get(message.number)?.(message);
     }
   }
 
   #ended(place: Place, ending: Ending): void {
     const who = describe(place);
+    const status = ending.signal ?? (ending.code === null ? 'no process' : String(ending.code));
+    place.exits.set(status, (place.exits.get(status) ?? 0) + 1);
     place.child = undefined;
     place.state = 'ended';
     this.#changed();
@@ -270,6 +338,7 @@ function emptyPlace(worker: BaseWorker, index: number, id: number): Place {
     shortLives: 0,
     restarts: 0,
     timer: undefined,
+    exits: new Map(),
   };
 }
 
@@ -291,13 +360,25 @@ function startFailure(place: Place, who: string, ending: Ending): StartError {
   });
 }
 
+/** By worker, in the order they were first seen. */
+function exitCounts(places: readonly Place[]): readonly ExitCount[] {
+  const counts = new Map<string, ExitCount>();
+  for (const { worker, exits } of places) {
+    for (const [status, count] of exits) {
+      const key = `${worker.name} ${status}`;
+      counts.set(key, { worker: worker.name, status, count: count + (counts.get(key)?.count ?? 0) });
+    }
+  }
+  return [...counts.values()];
+}
+
 function describe({ worker, id, child }: Place): string {
   const pid = child?.process.pid;
   return pid === undefined ? `${worker.name}:${id}` : `${worker.name}:${id} (pid ${pid})`;
 }
 
 function tellToStop({ child, state }: Place): void {
-  if (state === 'ready') child?.send(STOP, ignore);
+  if (state === 'ready') child?.send(stopMessage(false), ignore);
   // One that still loads its modules could not read a message in time; the signal ends it, or finds its handler.
   else child?.process.kill('SIGTERM');
 }

@@ -1,4 +1,5 @@
 import { GatewayWorkerError, messageOf, stackOf } from '../../util/mod.js';
+import type { ConnectionRow, ProcessFigures } from './status.js';
 
 /** What the master and its processes tell each other. Tagged, because user code may use `process.send` as well. */
 export interface ReadyMessage {
@@ -15,13 +16,45 @@ export interface FailedMessage {
 
 export interface StopMessage {
   readonly gatewayworker: 'stop';
+  /** Connections are left to end by themselves. A second message without it ends that patience. */
+  readonly graceful: boolean;
 }
 
-export type FromChild = ReadyMessage | FailedMessage;
-export type FromMaster = StopMessage;
+/** What a process can be asked for, and what it answers. */
+export interface Answers {
+  readonly figures: ProcessFigures;
+  /** In parts: a list of many connections is not one message. */
+  readonly connections: readonly ConnectionRow[];
+}
+
+export type Question = keyof Answers;
+
+export interface AskMessage {
+  readonly gatewayworker: 'ask';
+  readonly question: Question;
+  /** Stands in the answer. */
+  readonly number: number;
+}
+
+export interface AnswerMessage {
+  readonly gatewayworker: 'answer';
+  readonly number: number;
+  readonly answer: Answers[Question];
+  /** More parts follow. */
+  readonly more: boolean;
+}
+
+export type FromChild = ReadyMessage | FailedMessage | AnswerMessage;
+export type FromMaster = StopMessage | AskMessage;
+
+const FROM_CHILD: ReadonlySet<unknown> = new Set<FromChild['gatewayworker']>(['ready', 'failed', 'answer']);
+const FROM_MASTER: ReadonlySet<unknown> = new Set<FromMaster['gatewayworker']>(['stop', 'ask']);
 
 export const READY: ReadyMessage = Object.freeze({ gatewayworker: 'ready' });
-export const STOP: StopMessage = Object.freeze({ gatewayworker: 'stop' });
+
+export function stopMessage(graceful: boolean): StopMessage {
+  return { gatewayworker: 'stop', graceful };
+}
 
 /** Which process of which worker a child is to be: `index:id:name` in this variable of its environment. */
 export const SLOT_VARIABLE = 'GATEWAYWORKER_PROCESS';
@@ -31,12 +64,11 @@ export function failed(error: unknown): FailedMessage {
 }
 
 export function fromChild(message: unknown): FromChild | undefined {
-  const tag = tagOf(message);
-  return tag === 'ready' || tag === 'failed' ? (message as FromChild) : undefined;
+  return FROM_CHILD.has(tagOf(message)) ? (message as FromChild) : undefined;
 }
 
 export function fromMaster(message: unknown): FromMaster | undefined {
-  return tagOf(message) === 'stop' ? (message as FromMaster) : undefined;
+  return FROM_MASTER.has(tagOf(message)) ? (message as FromMaster) : undefined;
 }
 
 export function codeOf(error: unknown): string | undefined {

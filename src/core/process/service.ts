@@ -13,12 +13,13 @@ import {
 } from '../../util/mod.js';
 import { BaseWorker } from './base-worker.js';
 import { assignedSlot, EXIT_UNCAUGHT, startChild } from './child.js';
-import type { Engine, ProcessState } from './engine.js';
+import type { Engine, ProcessState, ReloadOptions, ReloadResult } from './engine.js';
 import { StartError } from './errors.js';
 import { Master } from './master.js';
 import { forget, takeAll } from './registry.js';
 import { onStopSignals, surviveLostOutput } from './signals.js';
 import { Single } from './single.js';
+import type { ConnectionRow, ServiceStatus } from './status.js';
 
 /** What the shell calls a program that Ctrl+C ended: 128 + SIGINT. */
 const EXIT_KILLED = 130;
@@ -69,8 +70,18 @@ export interface Service {
   readonly mode: 'many' | 'single';
   /** All processes, by worker and id; one for each worker in `single` mode. */
   processes(): readonly ProcessState[];
-  /** Stops in order and resolves when nothing runs any more; over after the `stopTimeout`. The program goes on. */
-  stop(): Promise<void>;
+  /** All processes with their figures; over after a second, also when one is busy. */
+  status(): Promise<ServiceStatus>;
+  /** All connections of all processes, in parts. */
+  connections(): AsyncIterable<readonly ConnectionRow[]>;
+  /** Replaces processes by new ones that run the code as it is now. @throws ReloadError */
+  reload(options?: ReloadOptions): Promise<ReloadResult>;
+  /**
+   * Stops in order and resolves when nothing runs any more. The program goes on.
+   *
+   * @param graceful default false: over after the `stopTimeout`; true: connections are left to end by themselves
+   */
+  stop(graceful?: boolean): Promise<void>;
 }
 
 let running: Service | 'starting' | undefined;
@@ -155,8 +166,11 @@ async function launch(
     workers,
     mode: options.processes,
     processes: () => engine.processes(),
-    stop: async () => {
-      await engine.stop();
+    status: () => engine.status(),
+    connections: () => engine.connections(),
+    reload: (reloadOptions) => engine.reload(reloadOptions),
+    stop: async (graceful) => {
+      await engine.stop(graceful);
       release();
       stopped();
     },

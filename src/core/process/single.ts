@@ -2,10 +2,13 @@ import process from 'node:process';
 import type { Logger } from '../../util/mod.js';
 import { messageOf, stackOf } from '../../util/mod.js';
 import { checkAddresses } from './addresses.js';
+import { connectionParts, figuresOf } from './answers.js';
 import type { BaseWorker } from './base-worker.js';
 import type { Engine, ProcessState } from './engine.js';
-import { StartError } from './errors.js';
+import { ReloadError, StartError } from './errors.js';
+import { LoopDelay } from './loop-delay.js';
 import { codeOf } from './messages.js';
+import type { ConnectionRow, ServiceStatus } from './status.js';
 import { stopPlan } from './stop-plan.js';
 
 export interface SingleOptions {
@@ -27,6 +30,8 @@ export class Single implements Engine {
   readonly #workers: readonly BaseWorker[];
   readonly #options: SingleOptions;
   readonly #started = new Set<BaseWorker>();
+  readonly #delay = new LoopDelay();
+  readonly #startedAt = Date.now();
   #stop: Promise<void> | undefined;
 
   constructor(workers: readonly BaseWorker[], options: SingleOptions) {
@@ -55,6 +60,11 @@ export class Single implements Engine {
     return this.#stop;
   }
 
+  async reload(): Promise<never> {
+    const text = "a service that runs in one process can't replace it; restart it, or run it with processes: 'many'";
+    throw new ReloadError('GW_RELOAD_IMPOSSIBLE', text);
+  }
+
   /** Nothing to end but this process, which is up to the caller. */
   kill(): void {}
 
@@ -66,6 +76,30 @@ export class Single implements Engine {
       state: this.#started.has(worker) ? 'ready' : this.#stop === undefined ? 'starting' : 'ended',
       restarts: 0,
     }));
+  }
+
+  async status(): Promise<ServiceStatus> {
+    return {
+      mode: 'single',
+      pid: process.pid,
+      startedAt: this.#startedAt,
+      processes: this.processes().map((state, index) => {
+        const worker = this.#workers[index];
+        return {
+          ...state,
+          listens: worker?.plannedListens().map(({ address }) => address) ?? [],
+          figures: worker !== undefined && this.#started.has(worker) ? figuresOf(worker, this.#delay) : null,
+          blocked: null,
+        };
+      }),
+      exits: [],
+    };
+  }
+
+  async *connections(): AsyncIterable<readonly ConnectionRow[]> {
+    for (const worker of this.#started) {
+      for (const { answer } of connectionParts(worker)) yield answer;
+    }
   }
 
   async #startOne(worker: BaseWorker): Promise<void> {
@@ -92,6 +126,7 @@ export class Single implements Engine {
       }
       await settledWithin(Promise.all(stopping), begun + until - performance.now());
     }
+    this.#delay.close();
     for (const worker of this.#started) {
       this.#options.logger.warn(`${worker.name}:0 did not stop within ${this.#options.stopTimeout / 1000} s`);
     }
@@ -99,7 +134,7 @@ export class Single implements Engine {
 
   async #stopOne(worker: BaseWorker): Promise<void> {
     try {
-      await worker.stop();
+      await worker.stop(AbortSignal.abort());
     } catch (error) {
       this.#options.loggerFor(`${worker.name}:0`).error(`stop failed: ${stackOf(error)}`);
     }

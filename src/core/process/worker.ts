@@ -40,6 +40,7 @@ import {
   type Protocol,
 } from '../protocols/mod.js';
 import { BaseWorker, type PlannedListen, type ProcessContext } from './base-worker.js';
+import type { WorkerFigures } from './status.js';
 
 /** A connection of a Worker. Its callbacks are the worker's at the time it was accepted; each can be changed for it alone. */
 export class WorkerConnection extends TcpConnection {
@@ -269,6 +270,24 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     }
     this.#listener?.close();
     await closeAll(this.connections.values());
+  }
+
+  override figures(): WorkerFigures {
+    const { connections, sendFail, requests, protocolErrors } = this.counters;
+    let queuedBytes = 0;
+    for (const connection of this.connections.values()) queuedBytes += connection.sendQueueSize;
+    return {
+      connections,
+      sendFail,
+      totalRequest: requests,
+      queuedBytes,
+      links: null,
+      dropped: protocolErrors > 0 ? { protocolErrors } : {},
+    };
+  }
+
+  override openConnections(): Iterable<TcpConnection> {
+    return this.connections.values();
   }
 
   /** @internal The one place where this layer calls user code. False when it threw. */
