@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
+import { required } from './required.js';
 
 // Debian's package. Playwright's own download would be a second, unpatched browser on every machine.
 const EXECUTABLE = '/usr/bin/chromium';
@@ -14,17 +15,10 @@ const ARGS = [
   '--no-first-run',
 ];
 
-/**
- * Why tests that need a browser cannot run here, for the title of the skipped test; undefined when they can. Throws
- * instead of giving a reason when the environment variable GATEWAYWORKER_REQUIRE names chromium: where nothing may be
- * skipped, a missing browser is a failure.
- */
+/** Why tests that need a browser cannot run here; undefined when they can. */
 export function chromiumMissing(): string | undefined {
   if (existsSync(EXECUTABLE)) return undefined;
-  const reason = `this needs ${EXECUTABLE}, which is not installed (apt-get install chromium)`;
-  const required = (process.env.GATEWAYWORKER_REQUIRE ?? '').split(/[\s,]+/);
-  if (required.includes('chromium')) throw new Error(`${reason}, and GATEWAYWORKER_REQUIRE asks for it`);
-  return reason;
+  return required('chromium', `this needs ${EXECUTABLE}, which is not installed (apt-get install chromium)`);
 }
 
 /** Starts the browser. The caller closes it. */
