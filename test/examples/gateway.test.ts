@@ -3,7 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.js';
 import { startExample } from '../support/example.js';
 import { endScripts } from '../support/processes.js';
-import { TextTalker, WebSocketTalker } from '../support/talkers.js';
+import { oneOfEachProcess, processOf, TextTalker, WebSocketTalker } from '../support/talkers.js';
 import { TcpClient } from '../support/tcp-client.js';
 
 afterEach(endScripts);
@@ -158,21 +158,6 @@ test('forward-to-client reaches one client through any gateway process, and says
   await saysGone(sender.talker, receiver.id);
   await sender.talker.leave();
 });
-
-/** Which process of the gateway has the client: its inner port. */
-function processOf({ id }: { readonly id: string }): number {
-  return Number.parseInt(id.slice(8, 12), 16);
-}
-
-/** Clients come until each of two gateway processes has one; the last is the first of its process. */
-async function oneOfEachProcess<T extends { readonly id: string }>(come: () => Promise<T>): Promise<[T, ...T[]]> {
-  const members: T[] = [];
-  await eventually('a client in each process', async () => {
-    members.push(await come());
-    return new Set(members.map(processOf)).size === 2;
-  });
-  return members as [T, ...T[]];
-}
 
 async function saysGone(sender: TextTalker, id: string): Promise<void> {
   await eventually(`${id} to be gone`, async () => {
