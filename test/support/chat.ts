@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { eventually } from './eventually.js';
 import { freePortPair, freePorts } from './free-port.js';
@@ -62,7 +62,7 @@ export class Chat {
 
   /** The process of a worker, as `ChatWorker:0`; undefined while there is none. */
   pidOf(process: string): number | undefined {
-    return this.script.children().find((pid) => titleOf(pid) === `gatewayworker: ${process}`);
+    return this.script.childOf(process);
   }
 
   /** Kills a worker's process and waits until another one is in its place. */
@@ -73,13 +73,5 @@ export class Chat {
       const pid = this.pidOf(process);
       return pid !== old ? pid : undefined;
     });
-  }
-}
-
-function titleOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/\0[\s\S]*$/, '');
-  } catch {
-    return '';
   }
 }

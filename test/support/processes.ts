@@ -109,6 +109,11 @@ export class Script {
     return processesWhere((entry) => entry.parent === this.pid);
   }
 
+  /** The process of one of its workers, as `ChatWorker:0`; undefined while there is none. */
+  childOf(worker: string): number | undefined {
+    return this.children().find((pid) => titleOf(pid) === `gatewayworker: ${worker}`);
+  }
+
   /** Those of its process group that live, itself included; survives its death. */
   group(): number[] {
     return processesWhere((entry) => entry.group === this.pid);
@@ -123,6 +128,14 @@ export class Script {
 export function isAlive(pid: number): boolean {
   const entry = readProcess(pid);
   return entry !== undefined && entry.state !== 'Z';
+}
+
+function titleOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/\0[\s\S]*$/, '');
+  } catch {
+    return '';
+  }
 }
 
 interface ProcessEntry {

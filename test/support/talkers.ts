@@ -114,3 +114,20 @@ export class WebSocketTalker extends Ears implements Talker {
     await eventually('the WebSocket connection to end', () => !this.connected);
   }
 }
+
+/** Which process of the gateway has the client: its inner port. */
+export function processOf({ id }: { readonly id: string }): number {
+  return Number.parseInt(id.slice(8, 12), 16);
+}
+
+/** Clients come until each of two gateway processes has one; the last is the first of its process. */
+export async function oneOfEachProcess<T extends { readonly id: string }>(
+  come: () => Promise<T>,
+): Promise<[T, ...T[]]> {
+  const members: T[] = [];
+  await eventually('a client in each process', async () => {
+    members.push(await come());
+    return new Set(members.map(processOf)).size === 2;
+  });
+  return members as [T, ...T[]];
+}

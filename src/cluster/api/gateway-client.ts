@@ -40,7 +40,7 @@ export interface GatewayClientOptions {
   logger: Logger | null;
 }
 
-const DEFAULTS: Readonly<GatewayClientOptions> = Object.freeze({
+export const GATEWAY_CLIENT_DEFAULTS: Readonly<GatewayClientOptions> = Object.freeze({
   registerAddress: '127.0.0.1:1236',
   secretKey: '',
   queryTimeout: 5,
@@ -56,7 +56,7 @@ const DEFAULTS: Readonly<GatewayClientOptions> = Object.freeze({
 /** Longest delay that the platform's timers know is 24 days; nobody waits for longer than a day. */
 const DAY = 86_400;
 
-const CHECKS: Checks<GatewayClientOptions> = {
+export const GATEWAY_CLIENT_CHECKS: Checks<GatewayClientOptions> = {
   registerAddress: registerAddressCheck,
   secretKey: text,
   queryTimeout: seconds(0.1),
@@ -87,7 +87,11 @@ export class GatewayClient extends GatewayApi implements AsyncDisposable {
 
   /** @throws OptionsError, AddressError */
   constructor(options: Partial<GatewayClientOptions> = {}) {
-    const { registerAddress, logger: given, ...rest } = readOptions('GatewayClient', DEFAULTS, CHECKS, options);
+    const {
+      registerAddress,
+      logger: given,
+      ...rest
+    } = readOptions('GatewayClient', GATEWAY_CLIENT_DEFAULTS, GATEWAY_CLIENT_CHECKS, options);
     const registerAddresses = [...new Set(checkRegisterAddresses(registerAddress))];
     const link = new ClientMesh({ ...rest, registerAddresses, logger: given ?? processLogger() });
     super(link);

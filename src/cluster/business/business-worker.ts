@@ -42,7 +42,7 @@ export interface BusinessWorkerOptions {
   maxPendingBytes: number;
 }
 
-const DEFAULTS: Readonly<BusinessWorkerOptions> = Object.freeze({
+export const BUSINESS_WORKER_DEFAULTS: Readonly<BusinessWorkerOptions> = Object.freeze({
   name: 'BusinessWorker',
   count: 1,
   events: null,
@@ -55,7 +55,7 @@ const DEFAULTS: Readonly<BusinessWorkerOptions> = Object.freeze({
   maxPendingBytes: 67_108_864,
 });
 
-const CHECKS: Checks<BusinessWorkerOptions> = {
+export const BUSINESS_WORKER_CHECKS: Checks<BusinessWorkerOptions> = {
   name: nonEmptyText,
   count: integer(1, 1024),
   events: (value) =>
@@ -87,7 +87,7 @@ export class BusinessWorker extends BaseWorker {
   /** @throws OptionsError, AddressError */
   constructor(options: Partial<BusinessWorkerOptions>) {
     super();
-    this.#options = readOptions('BusinessWorker', DEFAULTS, CHECKS, options);
+    this.#options = readOptions('BusinessWorker', BUSINESS_WORKER_DEFAULTS, BUSINESS_WORKER_CHECKS, options);
     if (this.#options.events === null) {
       throw new OptionsError(
         'GW_OPTION_MISSING',

@@ -33,7 +33,7 @@ export interface Events {
 /** The events, or a function that gives them: `() => import('./events.js')`. */
 export type EventsSource = Events | (() => Events | Promise<Events>);
 
-const EVENT_NAMES = [
+export const EVENT_NAMES = [
   'onWorkerStart',
   'onConnect',
   'onWebSocketConnect',

@@ -45,13 +45,17 @@ export interface RegisterOptions {
   maxPackageSize: number;
 }
 
-const DEFAULTS: Readonly<RegisterOptions> = Object.freeze({
+export const REGISTER_DEFAULTS: Readonly<RegisterOptions> = Object.freeze({
   name: 'Register',
   secretKey: '',
   maxPackageSize: CONNECTION_LIMITS.maxPackageSize,
 });
 
-const CHECKS: Checks<RegisterOptions> = { name: nonEmptyText, secretKey: text, maxPackageSize: integer(1) };
+export const REGISTER_CHECKS: Checks<RegisterOptions> = {
+  name: nonEmptyText,
+  secretKey: text,
+  maxPackageSize: integer(1),
+};
 
 /** As in the original: whoever has said nothing by then is sent away. */
 const FIRST_LINE_SECONDS = 10;
@@ -83,7 +87,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
   constructor(address: string, options: Partial<RegisterOptions> = {}) {
     super();
     this.#address = parseAddress(address, ['text', 'tcp']);
-    this.#options = readOptions('Register', DEFAULTS, CHECKS, options);
+    this.#options = readOptions('Register', REGISTER_DEFAULTS, REGISTER_CHECKS, options);
     this.name = this.#options.name;
     this.#limits = Object.freeze({ ...CONNECTION_LIMITS, maxPackageSize: this.#options.maxPackageSize });
   }

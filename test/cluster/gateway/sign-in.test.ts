@@ -1,8 +1,14 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { Command } from '../../../src/cluster/protocol/mod.js';
 import { deadlines } from '../../../src/core/timers/mod.js';
+import { startCluster } from '../../../src/testing/mod.js';
 import { eventually } from '../../support/eventually.js';
 import { startGateway } from '../../support/gateway-link.js';
+import { pageText, sectionOf } from '../../support/pages.js';
 import { TcpClient } from '../../support/tcp-client.js';
 import { WsClient } from '../../support/ws-client.js';
 
@@ -79,5 +85,35 @@ describe('a gateway with signInTimeout', () => {
     await using _client = await TcpClient.open(gateway.port);
     await eventually('the client', () => gateway.process.clients.size === 1);
     expect(deadlines.size).toBe(before);
+  });
+});
+
+describe('the recipe in docs/reference/gateway.md for doing it by hand', () => {
+  it('closes who has not signed in, and leaves who has', async () => {
+    const section = sectionOf(pageText('docs/reference/gateway.md'), 'Clients that do not sign in');
+    const recipe = /```js\n([\s\S]*?)```/.exec(section)?.[1] ?? '';
+    const code = recipe
+      .replace("'gatewayworker'", `'${new URL('../../../src/mod.ts', import.meta.url)}'`)
+      .replace('SECONDS = 10', 'SECONDS = 1');
+    expect(code).toMatch(/file:.*SECONDS = 1;/s);
+    const folder = mkdtempSync(join(tmpdir(), 'recipe-'));
+    try {
+      const file = join(folder, 'events.mjs');
+      writeFileSync(file, code);
+      await using cluster = await startCluster({ events: () => import(pathToFileURL(file).href) });
+      const port = cluster.gateways[0]?.port ?? 0;
+      await using ada = await TcpClient.open(port);
+      await using stranger = await TcpClient.open(port);
+      ada.write('secret-of-ada\n');
+      await ada.untilText('you are ada\n');
+      stranger.write('somebody\n');
+      await stranger.untilText('sign in first\ntoo late\n');
+      await stranger.untilClosed();
+      // She came first, so her time is over, too.
+      ada.write('still there\n');
+      await ada.untilText('you are ada\nyou are ada\n');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });

@@ -18,8 +18,12 @@ export interface Bytes {
 }
 
 export function vectors<T>(name: string): T[] {
-  const file = new URL(`../../vectors/${name}.json`, import.meta.url);
-  return JSON.parse(readFileSync(file, 'utf8')).vectors;
+  return vectorFile<T>(name).vectors;
+}
+
+/** With how many vectors its maker says there are. */
+export function vectorFile<T>(name: string): { readonly meta: { readonly count: number }; readonly vectors: T[] } {
+  return JSON.parse(readFileSync(new URL(`../../vectors/${name}.json`, import.meta.url), 'utf8'));
 }
 
 export function hex(text: string): Buffer {
