@@ -4,7 +4,12 @@ import type { LogLevel } from 'gatewayworker';
 export const settings = {
   /** Who may connect: all addresses for clients; the cluster itself stays on loopback. */
   host: process.env.CHAT_HOST ?? '0.0.0.0',
-  registerPort: port('CHAT_REGISTER_PORT', 1236),
+  /** Where the Register is, for a chat that is spread over hosts; else on loopback, at CHAT_REGISTER_PORT. */
+  registerAddress: process.env.CHAT_REGISTER ?? `127.0.0.1:${port('CHAT_REGISTER_PORT', 1236)}`,
+  /** The address by which the other hosts reach the gateways of this one. */
+  lanIp: process.env.CHAT_LAN_IP ?? '127.0.0.1',
+  /** Shared by all processes of the chat; set one where others can reach the inner ports. */
+  secretKey: process.env.CHAT_SECRET_KEY ?? '',
   textPort: port('CHAT_TEXT_PORT', 8282),
   webSocketPort: port('CHAT_WEBSOCKET_PORT', 8283),
   webPort: port('CHAT_WEB_PORT', 8284),

@@ -3,21 +3,24 @@ import { BusinessWorker, Gateway, Register, run, Worker } from 'gatewayworker';
 import { settings } from './settings.js';
 import { startWeb } from './web.js';
 
-const { host, registerPort, textPort, webSocketPort, webPort, innerPort } = settings;
-const registerAddress = `127.0.0.1:${registerPort}`;
+const { host, textPort, webSocketPort, webPort, innerPort } = settings;
+const { registerAddress, lanIp, secretKey } = settings;
+/** What every part of the cluster is told, on whichever host it runs. */
+const cluster = { registerAddress, secretKey };
 
-new Register(`text://${registerAddress}`);
+new Register(`text://${registerAddress}`, { secretKey });
 
 // One room for both: the business code does not know by which gateway a client came in.
-new Gateway(`text://${host}:${textPort}`, { name: 'TextGateway', registerAddress, startPort: innerPort });
+new Gateway(`text://${host}:${textPort}`, { name: 'TextGateway', ...cluster, lanIp, startPort: innerPort });
 new Gateway(`websocket://${host}:${webSocketPort}`, {
   name: 'WebSocketGateway',
-  registerAddress,
+  ...cluster,
+  lanIp,
   startPort: innerPort + 1,
   maxPackageSize: 65_536,
 });
 
-new BusinessWorker({ name: 'ChatWorker', count: 2, registerAddress, events: () => import('./events.js') });
+new BusinessWorker({ name: 'ChatWorker', count: 2, ...cluster, events: () => import('./events.js') });
 
 let web: Server = createServer();
 new Worker(null, {
