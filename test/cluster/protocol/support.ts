@@ -17,9 +17,12 @@ export interface Bytes {
   text?: string;
 }
 
+/** All samples of a recording, as many as it says it has. */
 export function vectors<T>(name: string): T[] {
   const file = new URL(`../../vectors/${name}.json`, import.meta.url);
-  return JSON.parse(readFileSync(file, 'utf8')).vectors;
+  const { meta, vectors } = JSON.parse(readFileSync(file, 'utf8'));
+  if (vectors.length !== meta.count) throw new Error(`${name}.json has ${vectors.length} of ${meta.count} vectors`);
+  return vectors;
 }
 
 export function hex(text: string): Buffer {
