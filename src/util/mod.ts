@@ -11,6 +11,7 @@ export {
   flag,
   integer,
   loggerMethods,
+  MAX_DELAY_MS,
   nearest,
   nonEmptyText,
   OptionsError,

@@ -6,6 +6,9 @@ export class OptionsError extends GatewayWorkerError {}
 /** Looks at one given value; returns what was expected when the value does not fit, else undefined. */
 export type Check = (value: unknown) => string | undefined;
 
+/** Longest delay that the platform's timers know, in milliseconds; one that is longer would be over at once. */
+export const MAX_DELAY_MS = 2 ** 31 - 1;
+
 /** One check for each option of T: an option without a check does not compile. */
 export type Checks<T> = { readonly [K in keyof T]-?: Check };
 
@@ -56,12 +59,12 @@ export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): Che
   return (value) => (Number.isInteger(value) && Number(value) >= min && Number(value) <= max ? undefined : expected);
 }
 
-/** A finite number of seconds, fractions allowed. */
+/** A number of seconds that a timer can wait, fractions allowed. */
 export function seconds(min = 0): Check {
   return (value) =>
-    typeof value === 'number' && Number.isFinite(value) && value >= min
+    typeof value === 'number' && value >= min && value * 1000 <= MAX_DELAY_MS
       ? undefined
-      : `a number of seconds of at least ${min}`;
+      : `a number of seconds from ${min} to ${Math.floor(MAX_DELAY_MS / 1000)}`;
 }
 
 export const text: Check = (value) => (typeof value === 'string' ? undefined : 'a string');

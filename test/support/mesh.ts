@@ -94,9 +94,8 @@ export class MeshGateway implements GatewayLinkEvents, AsyncDisposable {
     if (isQuery(packet.cmd)) this.answer(packet, from);
   }
 
-  /** Sends an event with this body to the only worker. */
-  event(body: string | Buffer, flag = FLAG_SCALAR): boolean {
-    const [worker] = this.workers.values();
+  /** Sends an event with this body to a worker; default: the only one. */
+  event(body: string | Buffer, flag = FLAG_SCALAR, worker = [...this.workers.values()][0]): boolean {
     const bytes = Buffer.from(body as string);
     const head = packetHead({ cmd: Command.ON_MESSAGE, connectionId: 1, flag });
     return worker?.sendEvent(head, Buffer.alloc(0), bytes, 0, bytes.length) ?? false;

@@ -24,9 +24,9 @@ export class RawServer implements AsyncDisposable {
     });
   }
 
-  static async start(port = 0): Promise<RawServer> {
+  static async start(port = 0, host = '127.0.0.1'): Promise<RawServer> {
     const server = new RawServer();
-    await new Promise<void>((resolve) => server.#server.listen(port, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => server.#server.listen(port, host, resolve));
     return server;
   }
 
@@ -35,7 +35,8 @@ export class RawServer implements AsyncDisposable {
   }
 
   get address(): string {
-    return `127.0.0.1:${this.port}`;
+    const { address, port } = this.#server.address() as AddressInfo;
+    return `${address}:${port}`;
   }
 
   say(text: string): void {

@@ -81,12 +81,19 @@ test('limits are inclusive', () => {
   expect(read({ count: 8 }).count).toBe(8);
   expect(integer(0)(Number.MAX_SAFE_INTEGER)).toBeUndefined();
   expect(seconds(0.1)(0.1)).toBeUndefined();
-  expect(seconds(0.1)(0.09)).toBe('a number of seconds of at least 0.1');
+  expect(seconds(0.1)(0.09)).toBe('a number of seconds from 0.1 to 2147483');
+});
+
+test('seconds end where the timers of the platform would fire at once', () => {
+  expect(seconds()(2_147_483)).toBeUndefined();
+  expect(seconds()(2_147_483.647)).toBeUndefined();
+  expect(seconds()(2_147_483.648)).toBe('a number of seconds from 0 to 2147483');
+  expect(seconds()(2_147_484)).toBe('a number of seconds from 0 to 2147483');
 });
 
 test('checks say what they expect', () => {
-  expect(seconds()(Number.NaN)).toBe('a number of seconds of at least 0');
-  expect(seconds()(Number.POSITIVE_INFINITY)).toBe('a number of seconds of at least 0');
+  expect(seconds()(Number.NaN)).toBe('a number of seconds from 0 to 2147483');
+  expect(seconds()(Number.POSITIVE_INFINITY)).toBe('a number of seconds from 0 to 2147483');
   expect(text(1)).toBe('a string');
   expect(flag(1)).toBe('true or false');
   expect(oneOf('a', 'b')('c')).toBe("'a' or 'b'");

@@ -1,10 +1,7 @@
-import { OptionsError, processLogger, stackOf } from '../../util/mod.js';
+import { MAX_DELAY_MS, OptionsError, processLogger, stackOf } from '../../util/mod.js';
 
 const timers = new Map<number, NodeJS.Timeout>();
 let lastId = 0;
-
-/** Longest delay that the platform's timers know, in milliseconds. */
-const MAX_DELAY_MS = 2 ** 31 - 1;
 
 /**
  * Timers of this process, as in the original: ids are numbers from 1 on, seconds may be fractions.

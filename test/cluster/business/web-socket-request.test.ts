@@ -1,7 +1,15 @@
-import { Buffer } from 'node:buffer';
+import { Buffer, isUtf8 } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import { webSocketRequestOf } from '../../../src/cluster/business/web-socket-request.js';
 import { serialize } from '../../../src/cluster/protocol/mod.js';
+import { type Bytes, hex, plainValue, type Typed, vectors } from '../protocol/support.js';
+
+interface ConnectVector {
+  readonly name: string;
+  readonly request: Bytes;
+  readonly peer: { readonly remote: string };
+  readonly expected: { readonly body: Bytes; readonly value: Typed };
+}
 
 describe('the request that opened a WebSocket', () => {
   it("is made of PHP's arrays", () => {
@@ -25,6 +33,28 @@ describe('the request that opened a WebSocket', () => {
       cookies: { token: 'a%20b' },
       remoteAddress: '10.0.0.1',
       remotePort: 4711,
+    });
+  });
+
+  it.each(vectors<ConnectVector>('websocket-connect'))('is what was asked of a gateway of PHP: $name', (vector) => {
+    const { request, peer, expected } = vector;
+    const [requestLine = '', ...lines] = hex(request.hex).toString('latin1').split('\r\n');
+    const sent = new Map<string, string[]>();
+    for (const line of lines) {
+      const [, name = '', value = ''] = /^([^:]*):[ \t]*(.*?)[ \t]*$/.exec(line) ?? [];
+      if (line.includes(':')) sent.set(name.toLowerCase(), [...(sent.get(name.toLowerCase()) ?? []), text(value)]);
+    }
+    // For PHP _ and - are one in a name, and of two that differ in nothing else the later one counts.
+    const headers = Object.fromEntries(Array.from(sent, ([name, all]) => [name.replaceAll('_', '-'), all.join(',')]));
+    const { get, cookie } = plainValue(expected.value) as { get: object; cookie: object };
+    const [remoteAddress, remotePort] = peer.remote.split(':');
+    expect(webSocketRequestOf(hex(expected.body.hex))).toEqual({
+      uri: text(requestLine.split(' ')[1] ?? ''),
+      query: { ...get },
+      headers,
+      cookies: { ...cookie },
+      remoteAddress,
+      remotePort: Number(remotePort),
     });
   });
 
@@ -52,3 +82,9 @@ describe('the request that opened a WebSocket', () => {
     expect(({} as { admin?: string }).admin).toBeUndefined();
   });
 });
+
+/** As it is read when it is UTF-8, and when it is not. */
+function text(latin1: string): string {
+  const bytes = Buffer.from(latin1, 'latin1');
+  return isUtf8(bytes) ? bytes.toString() : latin1;
+}

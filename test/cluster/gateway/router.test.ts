@@ -23,7 +23,11 @@ const OUR_EVENT: Record<string, Record<number, string>> = {
 const COUNTS_DIFFER_FROM: Record<string, number> = { 'worker-returns': 6, 'last-worker-leaves': 5, 'name-conflict': 2 };
 
 describe('BindingRouter', () => {
-  it.each(vectors<{ name: string; expected: Step[] }>('router'))('routes as the original: $name', (vector) => {
+  const traces = vectors<{ name: string; expected: Step[] }>('router');
+
+  it('has all the traces', () => expect(traces).toHaveLength(10));
+
+  it.each(traces)('routes as the original: $name', (vector) => {
     const router = new BindingRouter();
     const keys = new Map<string, string>();
     const nameByKey = new Map<string, string>();

@@ -129,50 +129,6 @@ describe('gateway and worker find each other', () => {
   });
 });
 
-describe('what is said to a register', () => {
-  const lineOf = (name: string) => {
-    const vector = vectors<{ name: string; expected: { json: Record<string, string> }[] }>('register').find(
-      (each) => each.name === name,
-    );
-    return vector?.expected[0]?.json as Record<string, string>;
-  };
-
-  it.each(['peer-gateway', 'peer-gateway-secret'])('by a gateway has the recorded fields: %s', async (name) => {
-    const json = lineOf(name);
-    const [lanIp, port] = (json.address as string).split(':') as [string, string];
-    await using register = await RawServer.start();
-    await using gateway = new MeshGateway({
-      lanIp,
-      listenIp: lanIp,
-      lanPort: Number(port),
-      secretKey: json.secret_key as string,
-      registerAddresses: [register.address],
-    });
-    await gateway.mesh.open(gateway);
-    gateway.mesh.announce();
-    const line = await eventually('a line', () => register.received[0]);
-    expect(JSON.parse(line)).toEqual(json);
-    expect(line.endsWith('\n')).toBe(true);
-  });
-
-  it.each(['peer-worker', 'peer-worker-secret'])('by a worker has the recorded fields: %s', async (name) => {
-    const json = lineOf(name);
-    await using register = await RawServer.start();
-    await using worker = new MeshWorker([register.address], { secretKey: json.secret_key as string });
-    const line = await eventually('a line', () => register.received[0]);
-    expect(JSON.parse(line)).toEqual(json);
-    expect(worker.live).toEqual([]);
-  });
-
-  it('keeps a key with quotes whole, which the original breaks', async () => {
-    await using register = await RawServer.start();
-    await using worker = new MeshWorker([register.address], { secretKey: 'se"k\\ret' });
-    const line = await eventually('a line', () => register.received[0]);
-    expect(JSON.parse(line)).toEqual({ event: 'worker_connect', secret_key: 'se"k\\ret' });
-    expect(worker.live).toEqual([]);
-  });
-});
-
 describe('the log', () => {
   it('says once that a register or a gateway refuses the key, however often it is tried', async () => {
     await using register = await RawServer.start();

@@ -17,13 +17,12 @@ export interface Bytes {
   text?: string;
 }
 
+/** All samples of a recording, as many as it says it has. */
 export function vectors<T>(name: string): T[] {
-  return vectorFile<T>(name).vectors;
-}
-
-/** With how many vectors its maker says there are. */
-export function vectorFile<T>(name: string): { readonly meta: { readonly count: number }; readonly vectors: T[] } {
-  return JSON.parse(readFileSync(new URL(`../../vectors/${name}.json`, import.meta.url), 'utf8'));
+  const file = new URL(`../../vectors/${name}.json`, import.meta.url);
+  const { meta, vectors } = JSON.parse(readFileSync(file, 'utf8'));
+  if (vectors.length !== meta.count) throw new Error(`${name}.json has ${vectors.length} of ${meta.count} vectors`);
+  return vectors;
 }
 
 export function hex(text: string): Buffer {

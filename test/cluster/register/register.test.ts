@@ -19,7 +19,7 @@ interface Step {
   readonly hex?: string;
   readonly seconds?: number;
   readonly closed_after_seconds?: number;
-  readonly received: Received[];
+  readonly received: readonly Received[];
 }
 
 interface Script {
@@ -39,13 +39,18 @@ async function startRegister(options: Partial<RegisterOptions> = {}) {
   return { register, logger, port: register.port, [Symbol.asyncDispose]: () => register.stop() };
 }
 
-/** `event: true` is taken for gateway_connect by an accident of PHP; here it is an event that nobody knows. */
-const NOT_COPIED = new Set(['event-true']);
+/** What the last step does here, where the original does what it should not. */
+const NOT_COPIED: Readonly<Record<string, readonly Received[]>> = {
+  // By an accident of PHP's comparison `true` is taken for gateway_connect; here it is an event that nobody knows.
+  'event-true': [{ connection: 'x', closed: true }],
+};
 
 describe('a Register', () => {
-  const scripts = vectors<Script>('register').filter(({ kind, name }) => kind === 'server' && !NOT_COPIED.has(name));
+  const scripts = vectors<Script>('register')
+    .filter(({ kind }) => kind === 'server')
+    .map((script) => ({ ...script, expected: corrected(script) }));
 
-  it('has all the recorded scripts', () => expect(scripts).toHaveLength(49));
+  it('has all the recorded scripts', () => expect(scripts).toHaveLength(50));
 
   it.concurrent.each(scripts)('answers as recorded: $name', async ({ name, secret_key: secretKey, expected }) => {
     await using running = await startRegister({ secretKey });
@@ -91,14 +96,6 @@ describe('a Register', () => {
       }
     }
     for (const client of connections.values()) client.socket.destroy();
-  });
-
-  it('takes an event that is no text for one nobody knows', async () => {
-    await using running = await startRegister();
-    await using client = await TcpClient.open(running.port);
-    client.write('{"event":true,"address":"10.0.0.7:7"}\n');
-    await client.untilClosed();
-    expect(client.text).toBe('');
   });
 
   it('forgets a gateway that it sends away, also while that one keeps its end open', async () => {
@@ -164,3 +161,8 @@ describe('a Register', () => {
     expect(late.text).toBe('');
   });
 });
+
+function corrected({ name, expected }: Script): Step[] {
+  const received = NOT_COPIED[name];
+  return received === undefined ? expected : expected.with(-1, { ...(expected.at(-1) as Step), received });
+}

@@ -3,13 +3,23 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import process from 'node:process';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { GatewayApi } from '../../../src/client.js';
 import { Command, FLAG_RAW, FLAG_SCALAR } from '../../../src/cluster/protocol/mod.js';
 import { eventually } from '../../support/eventually.js';
 import { endScripts } from '../../support/processes.js';
-import { type Guest, type Kind, type Made, MixedCluster, type Scheme } from './support/mixed-cluster.js';
+import {
+  type Guest,
+  type Kind,
+  type Made,
+  MixedCluster,
+  other,
+  type Scheme,
+  started,
+} from './support/mixed-cluster.js';
 import { originalsMissing } from './support/originals.js';
 import { Report } from './support/report.js';
-import { type Caller, type Effect, played } from './support/scenario.js';
+import { type Caller, callOf, type Effect, played } from './support/scenario.js';
+import { STEPS } from './support/steps.js';
 
 const BOTH = ['php', 'ours'] as const;
 const SCHEMES = ['text', 'websocket'] as const;
@@ -30,6 +40,16 @@ const missing = originalsMissing();
 const report = new Report();
 const original = { lib: new Map<number, Effect>(), outside: new Map<number, Effect>(), webSocketConnect: '' };
 let numbers = 0;
+
+it('the functions that are compared are all that a program has', () => {
+  const called = new Set(STEPS.map((step) => callOf(step, 'ours outside')?.[0]));
+  // Those of peers are internal.
+  const functions = Object.getOwnPropertyNames(GatewayApi.prototype).filter(
+    (name) => !/^constructor$|Peer$/.test(name),
+  );
+  expect(functions.filter((name) => !called.has(name))).toEqual([]);
+  expect(functions.length).toBeGreaterThan(35);
+});
 
 describe.skipIf(missing !== undefined)(
   `parts of the original and of ours in one cluster${missing ? ` (${missing})` : ''}`,
@@ -80,15 +100,14 @@ describe.skipIf(missing !== undefined)(
 
       const callers: Caller[] = made.workers.map((worker) => (worker === 'php' ? 'lib' : 'ours'));
       // With both kinds of workers nothing is new to who calls from outside.
-      if (made.workers.length === 1) callers.push('outside');
+      if (made.workers.length === 1) callers.push('outside', 'ours outside');
       it.each(callers)(
         'answers and does as the original: %s',
         async (caller) => {
           let wrong: string[] = [];
           for (const pauseMs of PAUSES_MS) {
             const effects = await played(cluster, caller, pauseMs);
-            const expected = caller === 'outside' ? original.outside : new Map([...original.outside, ...original.lib]);
-            wrong = report.add(made.name, caller, effects, expected);
+            wrong = report.add(made.name, caller, effects, expectedOf(caller));
             if (wrong.length === 0 || caller !== 'outside') break;
           }
           expect(wrong).toEqual([]);
@@ -268,6 +287,13 @@ describe.skipIf(missing !== undefined)(
   },
 );
 
+/** What the original did when the same one called, and where that one can't, when the other did. */
+function expectedOf(caller: Caller): ReadonlyMap<number, Effect> {
+  const { lib, outside } = original;
+  if (caller === 'outside') return outside;
+  return caller === 'ours outside' ? new Map([...lib, ...outside]) : new Map([...outside, ...lib]);
+}
+
 async function sessionsSurvive(cluster: MixedCluster): Promise<void> {
   for (const gateway of cluster.made.gateways) {
     for (const scheme of SCHEMES) await sessionSurvives(cluster, gateway, scheme);
@@ -393,20 +419,9 @@ function connectPayload(hex: string): string {
     .replace(/("HTTP_SEC_WEBSOCKET_KEY";s:24:)"[^"]+"/, '$1KEY');
 }
 
-async function started(made: Made): Promise<MixedCluster> {
-  const cluster = await new MixedCluster(made).start();
-  onTestFinished(() => cluster.stop());
-  await cluster.linked();
-  return cluster;
-}
-
 function nameOf({ register, gateways, workers, secretKey }: Made): string {
   const key = secretKey === '' ? '' : ' +key';
   return `R:${register} G:${gateways.join('+')} W:${workers.join('+')}${key}`;
-}
-
-function other(kind: Kind): Kind {
-  return kind === 'php' ? 'ours' : 'php';
 }
 
 function hexOf(latin1: string): string {

@@ -154,5 +154,5 @@ test('options are checked', async () => {
   await expect(startSingle({ processes: 'two' as never })).rejects.toThrow("'many' or 'single'");
   await expect(startSingle({ workers: [{}] as never })).rejects.toThrow('a list of workers');
   await expect(startSingle({ logger: {} as never })).rejects.toThrow('an object with the methods debug, info');
-  await expect(startSingle({ stopTimeout: -1 })).rejects.toThrow('a number of seconds of at least 0');
+  await expect(startSingle({ stopTimeout: -1 })).rejects.toThrow('a number of seconds from 0 to 2147483');
 });

@@ -5,7 +5,10 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { GatewayClient, type GatewayClientOptions } from '../../../../src/client.js';
 import { decodeClientId } from '../../../../src/cluster/protocol/mod.js';
+import { silentLogger } from '../../../../src/util/mod.js';
 import { eventually } from '../../../support/eventually.js';
 import { freePorts } from '../../../support/free-port.js';
 import { type Script, startScript } from '../../../support/processes.js';
@@ -57,6 +60,7 @@ export class MixedCluster {
   readonly taps = new Map<Kind, Tap[]>();
   readonly #ports = new Map<string, number>();
   readonly #scripts = new Map<string, Script>();
+  readonly #clients: GatewayClient[] = [];
   /** For what Workerman writes beside its output. */
   readonly #folders: string[] = [];
 
@@ -113,7 +117,17 @@ export class MixedCluster {
     await eventually(`the processes of ${role} ${kind} to end`, () => script.group().length === 0);
   }
 
+  /** A GatewayClient of ours, in this process. */
+  client(options: Partial<GatewayClientOptions> = {}): GatewayClient {
+    const registerAddress = `127.0.0.1:${this.registerPort}`;
+    const client = new GatewayClient({ registerAddress, secretKey: this.secretKey, logger: silentLogger, ...options });
+    this.#clients.push(client);
+    return client;
+  }
+
   async stop(): Promise<void> {
+    // One whose gateway was killed may still have something for it.
+    await Promise.allSettled(this.#clients.map((client) => client.close()));
     for (const script of this.#scripts.values()) script.killGroup('SIGKILL');
     for (const script of this.#scripts.values()) await script.exit();
     for (const tap of [...this.taps.values()].flat()) tap.close();
@@ -209,6 +223,18 @@ export class MixedCluster {
       };
     });
   }
+}
+
+/** A cluster for one test, in which all have found each other. */
+export async function started(made: Made): Promise<MixedCluster> {
+  const cluster = await new MixedCluster(made).start();
+  onTestFinished(() => cluster.stop());
+  await cluster.linked();
+  return cluster;
+}
+
+export function other(kind: Kind): Kind {
+  return kind === 'php' ? 'ours' : 'php';
 }
 
 export function fixture(name: string): string {

@@ -6,6 +6,7 @@ const TITLES: Readonly<Record<Caller, string>> = {
   lib: 'Lib\\Gateway in a PHP worker',
   ours: 'our functions in our worker',
   outside: 'GatewayClient of the original',
+  'ours outside': 'our GatewayClient',
 };
 
 /** What each function did in each pairing, compared with the original alone. */
@@ -14,8 +15,14 @@ export class Report {
     lib: new Map(),
     ours: new Map(),
     outside: new Map(),
+    'ours outside': new Map(),
   };
-  readonly #pairings: Readonly<Record<Caller, Set<string>>> = { lib: new Set(), ours: new Set(), outside: new Set() };
+  readonly #pairings: Readonly<Record<Caller, Set<string>>> = {
+    lib: new Set(),
+    ours: new Set(),
+    outside: new Set(),
+    'ours outside': new Set(),
+  };
 
   /** @returns what differs and should not */
   add(
@@ -55,10 +62,10 @@ export class Report {
 }
 
 function verdictOf(index: number, caller: Caller, effect: Effect, original: Effect | undefined): string {
-  if (effect.outcome === 'missing') return 'not built yet';
+  if (effect.outcome === 'missing') return 'differs: there is no such function';
   const step = STEPS[index] ?? DESTROY_CURRENT;
   const nothing = Object.values(effect.received).every((lines) => lines.length === 0);
-  if (caller === 'ours' && step.oursThrows === true) {
+  if (caller.startsWith('ours') && step.oursThrows === true) {
     return effect.outcome === 'throws' && nothing ? 'ok, bad values throw' : `differs: ${JSON.stringify(effect)}`;
   }
   if (original === undefined) return 'differs: nothing to compare with';

@@ -1,9 +1,11 @@
+import type { GatewayClient } from '../../../../src/client.js';
 import { eventually } from '../../../support/eventually.js';
-import type { Guest, Kind, MixedCluster, Outcome, Talking } from './mixed-cluster.js';
+import { outcomeOf } from '../fixtures/calls.mjs';
+import type { FixtureCall, Guest, Kind, MixedCluster, Outcome, Talking } from './mixed-cluster.js';
 import { type Call, DESTROY_CURRENT, type Shape, STEPS, type Step } from './steps.js';
 
-/** Who calls: a PHP worker, ours, or GatewayClient of the original from outside. */
-export type Caller = 'lib' | 'ours' | 'outside';
+/** Who calls: a PHP worker, ours; from outside GatewayClient of the original, ours. */
+export type Caller = 'lib' | 'ours' | 'outside' | 'ours outside';
 
 /** What one step did: the answer, and what each client got of it. */
 export interface Effect {
@@ -19,14 +21,13 @@ type Guests = Record<'A' | 'B' | 'C' | 'D' | 'P' | 'S', Guest>;
 type Names = ReadonlyMap<string, string>;
 
 const NOBODY = '7f00000900010000002a';
-const MISSING: Outcome = { missing: true };
 
 /** Goes through all steps with fresh clients; the place of a step in STEPS → what it did. */
 export async function played(cluster: MixedCluster, caller: Caller, pauseMs = 0): Promise<Map<number, Effect>> {
   const { gateways, workers } = cluster.made;
   const first = gateways[0] as Kind;
   const last = gateways.at(-1) as Kind;
-  const worker = caller === 'outside' ? (workers[0] as Kind) : caller === 'lib' ? 'php' : 'ours';
+  const worker = isOutside(caller) ? (workers[0] as Kind) : caller === 'lib' ? 'php' : 'ours';
   const guests: Guests = {
     S: await cluster.guest(first, 'text', worker),
     A: await cluster.guest(first, 'text', workers[0] as Kind),
@@ -38,8 +39,10 @@ export async function played(cluster: MixedCluster, caller: Caller, pauseMs = 0)
   const names = new Map(Object.entries(guests).map(([name, { id }]) => [`@${name}`, id]));
   names.set('@none', `${guests.A.id.slice(0, 12)}fffffff0`);
   names.set('@nowhere', NOBODY);
-  const hall = new Hall(guests, names);
-  await allThere(cluster, caller, guests);
+  const client = caller === 'ours outside' ? cluster.client() : null;
+  await client?.ready();
+  const hall = new Hall(guests, names, client);
+  await allThere(cluster, caller, hall);
   const effects = new Map<number, Effect>();
   hall.forget();
   if (caller === 'outside') {
@@ -56,17 +59,18 @@ export async function played(cluster: MixedCluster, caller: Caller, pauseMs = 0)
   } else {
     for (const [index, step] of STEPS.entries()) {
       const call = callOf(step, caller);
-      const outcome = call === null ? MISSING : await hall.call(index, call);
       if (call !== null) {
+        const outcome = await hall.call(index, call);
         const received = await hall.until(`mark ${index}`);
         effects.set(index, { call, outcome: compared(outcome, step.shape, names), received });
-      }
-      // The steps behind it count on what it would have done.
-      if ('missing' in outcome && step.lib !== null && step.shape === 'sent') {
+      } else if (step.lib !== null && step.outside !== null && step.shape === 'sent') {
+        // The steps behind it count on what it would have done.
         await cluster.callFromOutside([fixtureCall(step.lib, names, hall.ids())], 30);
         await hall.until('mark 0');
       }
     }
+  }
+  if (!isOutside(caller)) {
     const another = await cluster.guest(first, 'text', worker);
     names.set('@P', another.id);
     guests.P = another;
@@ -81,21 +85,41 @@ export async function played(cluster: MixedCluster, caller: Caller, pauseMs = 0)
 }
 
 export function callOf(step: Step, caller: Caller): Call | null {
-  if (caller === 'ours') return step.ours;
-  if (caller === 'lib') return step.lib;
-  return step.outside === undefined ? step.lib : step.outside;
+  const outside = step.outside === undefined ? step.lib : step.outside;
+  switch (caller) {
+    case 'lib':
+      return step.lib;
+    case 'outside':
+      return outside;
+    case 'ours':
+      return step.ours;
+    default:
+      // From outside there is no current client, whose id is to be told then, as the original has it.
+      return step.ours !== null && /^client\.|CurrentClient$/.test(step.ours[0]) ? outside : step.ours;
+  }
+}
+
+function isOutside(caller: Caller): boolean {
+  return caller === 'outside' || caller === 'ours outside';
 }
 
 /** The clients of a scenario, and what they hear between two marks. */
 class Hall {
   readonly #guests: Readonly<Guests>;
   readonly #names: Names;
+  readonly #client: GatewayClient | null;
   readonly #from = new Map<string, number>();
   readonly #ended = new Set<Talking>();
 
-  constructor(guests: Readonly<Guests>, names: Names) {
+  /** @param client the one that calls; null: a worker does, when P asks it to */
+  constructor(guests: Readonly<Guests>, names: Names, client: GatewayClient | null) {
     this.#guests = guests;
     this.#names = names;
+    this.#client = client;
+  }
+
+  get size(): number {
+    return Object.keys(this.#guests).length;
   }
 
   ids(): string[] {
@@ -107,10 +131,16 @@ class Hall {
     for (const [name, { talker }] of Object.entries(this.#guests)) this.#from.set(name, talker.heard.length);
   }
 
-  async call(number: number, call: Call): Promise<Outcome> {
+  async call(number: number, call: Call, marks = this.ids()): Promise<Outcome> {
     const { P, S } = this.#guests;
-    const what = { ...fixtureCall(call, this.#names, this.ids()), to: S.id };
-    P.talker.say(`call ${number} ${JSON.stringify(what)}`);
+    const what = fixtureCall(call, this.#names, marks);
+    if (this.#client !== null) {
+      const outcome = await outcomeOf(this.#client, what.name, what.arguments);
+      // In the order of the calls, whatever became of them: nothing has to be waited for in between.
+      for (const id of marks) this.#client.sendToClient(id, `mark ${number}`);
+      return JSON.parse(outcome);
+    }
+    P.talker.say(`call ${number} ${JSON.stringify({ ...what, to: S.id })}`);
     const [, json] = (await S.talker.hears(new RegExp(`^result ${number} (.*)$`))) as RegExpExecArray;
     return JSON.parse(json as string);
   }
@@ -134,23 +164,17 @@ class Hall {
 }
 
 /** Those who came while the clients were being placed must have left before anybody is counted. */
-async function allThere(cluster: MixedCluster, caller: Caller, guests: Guests): Promise<void> {
-  const count = Object.keys(guests).length;
-  const { P, S } = guests;
+async function allThere(cluster: MixedCluster, caller: Caller, hall: Hall): Promise<void> {
   let asked = 100_000;
   await eventually('only the guests to be there', async () => {
     const call = { name: 'getAllClientIdCount', arguments: [], marks: [] };
-    if (caller === 'outside') {
-      const [outcome] = await cluster.callFromOutside([call]);
-      return outcome !== undefined && 'answer' in outcome && outcome.answer === count;
-    }
-    P.talker.say(`call ${++asked} ${JSON.stringify({ ...call, to: S.id })}`);
-    const [, json] = (await S.talker.hears(new RegExp(`^result ${asked} (.*)$`))) as RegExpExecArray;
-    return JSON.parse(json as string).answer === count;
+    const outcome =
+      caller === 'outside' ? (await cluster.callFromOutside([call]))[0] : await hall.call(++asked, [call.name], []);
+    return outcome !== undefined && 'answer' in outcome && outcome.answer === hall.size;
   });
 }
 
-function fixtureCall([name, ...args]: Call, names: Names, marks: readonly string[]) {
+function fixtureCall([name, ...args]: Call, names: Names, marks: readonly string[]): FixtureCall {
   return { name, arguments: args.map((arg) => withIds(arg, names)), marks };
 }
 
