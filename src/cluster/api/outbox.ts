@@ -13,7 +13,7 @@ import {
 } from '../protocol/mod.js';
 import { ApiError } from './errors.js';
 
-/** A message: text, bytes, or a value (which WebSocket clients get as JSON). Numbers and booleans become text. */
+/** A message: text, bytes (any Uint8Array), or a value (which WebSocket clients get as JSON). Numbers and booleans become text. */
 export type Message = string | Buffer | number | boolean | null | object;
 
 export interface MessageOptions {
@@ -53,7 +53,7 @@ export class Outbox {
           return this.packet(gateway, cmd, connectionId, 0, ext, serialize(message));
         }
         const binary = options.binary !== false && gateway.supports('binary') ? FLAG_BINARY : 0;
-        return this.packet(gateway, cmd, connectionId, FLAG_SCALAR | raw | binary, ext, message as Buffer);
+        return this.packet(gateway, cmd, connectionId, FLAG_SCALAR | raw | binary, ext, bufferOf(message));
       }
       case 'number':
       case 'boolean':
@@ -115,6 +115,11 @@ export class Outbox {
     head.flag = flag;
     return gateway.send(head, ext, body);
   }
+}
+
+/** The same bytes. What libraries of the web give is a Uint8Array. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /**
