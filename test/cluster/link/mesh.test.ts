@@ -96,6 +96,32 @@ describe('gateway and worker find each other', () => {
     await eventually('the link again', () => again.workers.size === 1);
   });
 
+  it.each(['register', 'gateway'])(
+    'and forget the gateway of a host that died with its register, the %s first, as soon as another register does',
+    async (first) => {
+      const one = await RawServer.start();
+      await using two = await RawServer.start();
+      const gone = await MeshGateway.start();
+      await using gateway = await MeshGateway.start();
+      for (const register of [one, two]) register.list([gateway.address, gone.address]);
+      await using worker = new MeshWorker([one.address, two.address]);
+      await eventually('both', () => worker.live.length === 2);
+      const dies = [() => one[Symbol.asyncDispose](), async () => two.list([gateway.address])];
+      if (first === 'gateway') dies.reverse();
+      await gone.mesh.close();
+      for (const step of dies) {
+        await step();
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      await eventually('one to be forgotten', () => [...worker.mesh.gateways].length === 1);
+      expect(worker.addresses).toEqual([gateway.address]);
+      // It was away, and is back.
+      await using again = await MeshGateway.start({ lanPort: gone.port });
+      two.list([gateway.address, again.address]);
+      await eventually('both again', () => worker.live.length === 2);
+    },
+  );
+
   it('and take no notice of addresses that are none', async () => {
     await using register = await RawServer.start();
     await using gateway = await MeshGateway.start();
