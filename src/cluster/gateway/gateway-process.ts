@@ -189,11 +189,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     client.heartbeat = -1;
     if (Buffer.isBuffer(value)) {
       this.#event(client, Command.ON_MESSAGE, value, 0, value.length, FLAG_SCALAR | FLAG_BINARY);
-    } else if (typeof value === 'object') {
-      this.#structuredMessage(client, value);
-    } else {
+    } else if (isScalar(value)) {
       const body = Buffer.from(scalarText(value));
       this.#event(client, Command.ON_MESSAGE, body, 0, body.length, FLAG_SCALAR);
+    } else {
+      this.#structuredMessage(client, value);
     }
   }
 
@@ -454,7 +454,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   }
 
   /** A message of a user-defined protocol that is neither text nor bytes travels as a PHP value. */
-  #structuredMessage(client: GatewayClientEntry, value: object | null): void {
+  #structuredMessage(client: GatewayClientEntry, value: unknown): void {
     let body: Buffer;
     try {
       body = serialize(value);
@@ -576,7 +576,11 @@ class SignIn implements Expiring {
   }
 }
 
+function isScalar(value: unknown): value is string | number | bigint | boolean {
+  return ['string', 'number', 'bigint', 'boolean'].includes(typeof value);
+}
+
 /** As PHP writes a scalar. */
-function scalarText(value: unknown): string {
+function scalarText(value: string | number | bigint | boolean): string {
   return typeof value === 'boolean' ? (value ? '1' : '') : String(value);
 }

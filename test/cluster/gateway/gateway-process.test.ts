@@ -331,6 +331,17 @@ describe('a protocol of the user', () => {
     await client.untilText('{"k":1}\n');
   });
 
+  it('that decodes a package to nothing, or to a function, has no message for a worker', async () => {
+    const protocol = lines((line) => ({ end: 'end', function: () => line })[line]);
+    await using gateway = await startGateway({ protocol }, { scheme: 'tcp' });
+    const worker = gateway.link.join();
+    await using client = await TcpClient.open(gateway.port);
+    client.write('nothing\nfunction\nend\n');
+    await eventually('the message', () => worker.bodies(ON_MESSAGE).length > 0);
+    expect(worker.bodies(ON_MESSAGE)).toEqual(['end']);
+    expect(gateway.logger.warnings).toEqual(['a message that the protocol decoded has no PHP form; it is dropped']);
+  });
+
   it('encodes text as a string, and as a Buffer what was sent as one or is no text', async () => {
     const encode = (data: unknown) =>
       Buffer.isBuffer(data) ? `<${data.toString('hex')}>\n` : `${JSON.stringify(data)}\n`;
