@@ -26,7 +26,7 @@ export function frameBody(gateway: GatewayContext, packet: PacketView, raw = isR
     const isText = gateway.codec.takesValues === true && !binary && isUtf8(body);
     return shareFrame(gateway.codec, isText ? body.toString() : body, binary);
   } catch (thrown) {
-    gateway.warn("a message can't be sent to clients", {
+    gateway.refused("a message can't be sent to clients", {
       command: commandName(packet.cmd),
       reason: messageOf(thrown),
     });
