@@ -44,17 +44,13 @@ export class Outbox {
   ): boolean {
     const raw = options.raw === true ? FLAG_RAW : 0;
     switch (typeof message) {
-      case 'string': {
-        const binary = options.binary === true && gateway.supports('binary') ? FLAG_BINARY : 0;
-        return this.packet(gateway, cmd, connectionId, FLAG_SCALAR | raw | binary, ext, message);
-      }
-      case 'object': {
+      case 'string':
+        return this.#scalar(gateway, cmd, connectionId, raw, ext, message, options.binary === true);
+      case 'object':
         if (!(message instanceof Uint8Array)) {
           return this.packet(gateway, cmd, connectionId, 0, ext, serialize(message));
         }
-        const binary = options.binary !== false && gateway.supports('binary') ? FLAG_BINARY : 0;
-        return this.packet(gateway, cmd, connectionId, FLAG_SCALAR | raw | binary, ext, bufferOf(message));
-      }
+        return this.#scalar(gateway, cmd, connectionId, raw, ext, bufferOf(message), options.binary !== false);
       case 'number':
       case 'boolean':
       case 'bigint':
@@ -98,6 +94,21 @@ export class Outbox {
       sent = this.command(gateway, cmd, 0, ext) && sent;
     }
     return known && sent;
+  }
+
+  #scalar(
+    gateway: GatewayPeer,
+    cmd: number,
+    connectionId: number,
+    raw: number,
+    ext: string,
+    message: string | Buffer,
+    binary: boolean,
+  ): boolean {
+    // As text, which is all that a gateway of the original has, bytes would make WebSocket clients of ours hang up.
+    if (binary && raw === 0 && gateway.undecided) return false;
+    const flag = binary && gateway.supports('binary') ? FLAG_BINARY : 0;
+    return this.packet(gateway, cmd, connectionId, FLAG_SCALAR | raw | flag, ext, message);
   }
 
   packet(
