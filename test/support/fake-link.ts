@@ -19,6 +19,7 @@ export class FakePeer implements GatewayPeer {
   readonly localIp: number;
   readonly localPort: number;
   live = true;
+  undecided = false;
   extensions: Extension[] = ['binary'];
   readonly sent: Sent[] = [];
   answer: (head: PacketHead, ext: string) => Promise<Buffer> = () => new Promise(() => {});

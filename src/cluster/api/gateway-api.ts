@@ -21,7 +21,7 @@ import {
   uidsByGroup,
   uidsOf,
 } from './questions.js';
-import { checkSession, type LocalSessions } from './sessions.js';
+import { checkSession, type LocalSessions, sessionOf } from './sessions.js';
 
 export interface SendToAllOptions extends MessageOptions {
   /** Only to these clients; an empty list is nobody. Default: everybody. */
@@ -196,7 +196,7 @@ export class GatewayApi {
   async getSession(clientId: string): Promise<Record<string, unknown> | null> {
     const { gateway, connectionId } = this.#find(clientId);
     if (gateway === undefined) return null;
-    return sessionAt(gateway, connectionId, this.#local?.session(gateway, connectionId));
+    return sessionAt(gateway, connectionId, this.#local?.session(gateway, connectionId), sessionOf);
   }
 
   // ---- questions about clients ----

@@ -13,7 +13,7 @@ import {
 } from '../protocol/mod.js';
 import { ApiError } from './errors.js';
 
-/** A message: text, bytes, or a value (which WebSocket clients get as JSON). Numbers and booleans become text. */
+/** A message: text, bytes (any Uint8Array), or a value (which WebSocket clients get as JSON). Numbers and booleans become text. */
 export type Message = string | Buffer | number | boolean | null | object;
 
 export interface MessageOptions {
@@ -44,17 +44,13 @@ export class Outbox {
   ): boolean {
     const raw = options.raw === true ? FLAG_RAW : 0;
     switch (typeof message) {
-      case 'string': {
-        const binary = options.binary === true && gateway.supports('binary') ? FLAG_BINARY : 0;
-        return this.packet(gateway, cmd, connectionId, FLAG_SCALAR | raw | binary, ext, message);
-      }
-      case 'object': {
+      case 'string':
+        return this.#scalar(gateway, cmd, connectionId, raw, ext, message, options.binary === true);
+      case 'object':
         if (!(message instanceof Uint8Array)) {
           return this.packet(gateway, cmd, connectionId, 0, ext, serialize(message));
         }
-        const binary = options.binary !== false && gateway.supports('binary') ? FLAG_BINARY : 0;
-        return this.packet(gateway, cmd, connectionId, FLAG_SCALAR | raw | binary, ext, message as Buffer);
-      }
+        return this.#scalar(gateway, cmd, connectionId, raw, ext, bufferOf(message), options.binary !== false);
       case 'number':
       case 'boolean':
       case 'bigint':
@@ -100,6 +96,21 @@ export class Outbox {
     return known && sent;
   }
 
+  #scalar(
+    gateway: GatewayPeer,
+    cmd: number,
+    connectionId: number,
+    raw: number,
+    ext: string,
+    message: string | Buffer,
+    binary: boolean,
+  ): boolean {
+    // As text, which is all that a gateway of the original has, bytes would make WebSocket clients of ours hang up.
+    if (binary && raw === 0 && gateway.undecided) return false;
+    const flag = binary && gateway.supports('binary') ? FLAG_BINARY : 0;
+    return this.packet(gateway, cmd, connectionId, FLAG_SCALAR | raw | flag, ext, message);
+  }
+
   packet(
     gateway: GatewayPeer,
     cmd: number,
@@ -115,6 +126,11 @@ export class Outbox {
     head.flag = flag;
     return gateway.send(head, ext, body);
   }
+}
+
+/** The same bytes. What libraries of the web give is a Uint8Array. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /**

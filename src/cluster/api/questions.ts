@@ -13,7 +13,7 @@ import {
   sessionsIn,
 } from './answers.js';
 import { askAll, askOne, type Question, senseless } from './gather.js';
-import { type LocalSession, sessionOf } from './sessions.js';
+import type { LocalSession } from './sessions.js';
 
 type Where = Parameters<typeof selectExt>[1];
 
@@ -33,19 +33,24 @@ export function uidOf(gateway: GatewayPeer, connectionId: number): Promise<strin
   return askOne(gateway, { cmd: Command.SELECT, ext, read }, 0, null);
 }
 
-/** @param local the client's session here, which may be ahead of the answer */
-export function sessionAt(
+/**
+ * @param local the client's session here, which may be ahead of the answer
+ * @param of what becomes of the session's text
+ * @returns null: there is no such client
+ */
+export function sessionAt<Session>(
   gateway: GatewayPeer,
   connectionId: number,
   local: LocalSession | undefined,
-): Promise<Record<string, unknown> | null> {
+  of: (text: Buffer) => Session,
+): Promise<Session | null> {
   const outdated = local?.outdated ?? [];
   const read = (payload: Buffer) => {
     if (payload.length === NULL.length && payload.toString('latin1') === NULL) return null;
     if (payload[0] !== ARRAY) throw senseless(gateway);
-    return sessionOf(local === undefined ? payload : local.latest(payload, outdated, performance.now()));
+    return of(local === undefined ? payload : local.latest(payload, outdated, performance.now()));
   };
-  const question: Question<Record<string, unknown> | null> = { cmd: Command.GET_SESSION_BY_CLIENT_ID, ext: '', read };
+  const question: Question<Session | null> = { cmd: Command.GET_SESSION_BY_CLIENT_ID, ext: '', read };
   return askOne(gateway, question, connectionId, null);
 }
 

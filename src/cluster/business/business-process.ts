@@ -6,6 +6,7 @@ import {
   type LocalSession,
   type LocalSessions,
   leaveDispatch,
+  sessionAt,
   WorkerGatewayApi,
 } from '../api/mod.js';
 import type { GatewayPeer, WorkerLink, WorkerLinkEvents } from '../link/mod.js';
@@ -83,8 +84,12 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
       return;
     }
     const { cmd, flag, buffer } = packet;
-    state.session.arrived(buffer, packet.extStart, packet.extEnd);
-    this.#handle(known, gateway, cmd, flag, buffer, packet.bodyStart, packet.bodyEnd);
+    const certain = state.session.arrived(buffer, packet.extStart, packet.extEnd);
+    if (certain || cmd === Command.ON_CLOSE) {
+      this.#handle(known, gateway, cmd, flag, buffer, packet.bodyStart, packet.bodyEnd);
+    } else {
+      this.#askFirst(known, gateway, queued(packet));
+    }
   }
 
   session(gateway: GatewayPeer, connectionId: number): LocalSession | undefined {
@@ -204,16 +209,43 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
 
   /** A handler's promise has settled: the session is saved, then what waited is handled, in order. */
   #settled(known: Known, gateway: GatewayPeer, cmd: number): void {
-    const { state } = known;
     this.#finish(known, gateway, cmd);
+    this.#goOn(known, gateway, true);
+  }
+
+  /**
+   * The session that the event carries is doubtful: the gateway is asked for it, and the event waits for the answer. Without
+   * one the session stands. The client counts as busy.
+   */
+  #askFirst(known: Known, gateway: GatewayPeer, { cmd, flag, body }: QueuedEvent): void {
+    const { state, connectionId } = known;
+    state.busy = true;
+    this.#busy++;
+    const go = (session: Buffer | null) => {
+      if (session !== null) state.session.answered(session);
+      // Of a link that broke meanwhile what had come and not begun is lost.
+      const left = this.#clients.get(gateway)?.get(connectionId) !== known;
+      this.#goOn(known, gateway, left || this.#handle(known, gateway, cmd, flag, body, 0, body.length));
+    };
+    sessionAt(gateway, connectionId, state.session, (text) => text).then(go, () => go(null));
+  }
+
+  /** Handles what waits, in order. @param free no handler of the client is at work, and it counts as busy all the same */
+  #goOn(known: Known, gateway: GatewayPeer, free: boolean): void {
+    const { state } = known;
     // The client counts as busy meanwhile, so that nothing overtakes what waits.
-    let done = true;
+    let done = free;
     while (done) {
       const next = state.queue.shift();
       if (next === undefined) break;
       this.#took(state, next);
-      state.session.arrived(next.session, 0, next.session.length);
-      done = this.#handle(known, gateway, next.cmd, next.flag, next.body, 0, next.body.length);
+      const certain = state.session.arrived(next.session, 0, next.session.length);
+      if (certain || next.cmd === Command.ON_CLOSE) {
+        done = this.#handle(known, gateway, next.cmd, next.flag, next.body, 0, next.body.length);
+      } else {
+        done = false;
+        this.#askFirst(known, gateway, next);
+      }
     }
     if (done) state.busy = false;
     this.#busy--;
@@ -225,12 +257,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     const { state } = known;
     // Behind an event that found no room, none is handled but the last.
     if (state.overflowed && packet.cmd !== Command.ON_CLOSE) return;
-    const event: QueuedEvent = {
-      cmd: packet.cmd,
-      flag: packet.flag,
-      session: packet.extBytes(),
-      body: packet.bodyBytes(),
-    };
+    const event = queued(packet);
     const cost = costOf(event);
     // The last event always finds room: handlers are owed their onClose.
     if (event.cmd !== Command.ON_CLOSE && state.queuedBytes + cost > this.#options.maxPendingBytesPerClient) {
@@ -283,6 +310,10 @@ const HANDLER_NAMES: Readonly<Record<number, string>> = {
   [Command.ON_MESSAGE]: 'onMessage',
   [Command.ON_CLOSE]: 'onClose',
 };
+
+function queued(packet: PacketView): QueuedEvent {
+  return { cmd: packet.cmd, flag: packet.flag, session: packet.extBytes(), body: packet.bodyBytes() };
+}
 
 function costOf(event: QueuedEvent): number {
   return event.body.length + event.session.length + EVENT_OVERHEAD_BYTES;

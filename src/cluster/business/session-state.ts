@@ -15,7 +15,10 @@ const MAX_UNSEEN = 1000;
 const MAX_UNASKED_BYTES = 16_384;
 const TEXT_OVERHEAD_BYTES = 100;
 
-/** So long a question may have overtaken a write; an answer from later that shows an old text means somebody wrote it again. */
+/**
+ * So long a write may be on its way. A question may have overtaken it for as long, and an answer from later that shows an old
+ * text means that somebody wrote it again; an event that does may only be late.
+ */
 const OVERTAKEN_MS = 5000;
 
 /**
@@ -31,7 +34,8 @@ const OVERTAKEN_MS = 5000;
  * - it carries anything else: somebody else has written, that is the session now
  *
  * A text may stand in that row more than once (on, off, on). Then the first is meant: were it taken for a later one, what
- * the next event carries would look like somebody else's.
+ * the next event carries would look like somebody else's. And somebody else may have written one of these texts again: an
+ * event that carries it long after our last write is doubtful, and the gateway is asked.
  *
  * What the API writes (`replaced`, `updated`) stands in the same row: it goes over the same link, in order with the rest.
  */
@@ -55,27 +59,39 @@ export class SessionState implements LocalSession {
   #unaskedBytes = 0;
   #writtenAt = 0;
 
-  /** An event came with the session text buffer[start…end). */
-  arrived(buffer: Buffer, start: number, end: number): void {
+  /**
+   * An event came with the session text buffer[start…end).
+   *
+   * @returns false when the text is doubtful: it is from before our last write, which must have arrived long ago. Either the
+   *   event is very late, or somebody else has written an old text again; `answered` is to be told what the gateway has
+   */
+  arrived(buffer: Buffer, start: number, end: number): boolean {
     const unseen = this.#unseen;
     this.#unasked = 0;
     this.#unaskedBytes = 0;
     if (unseen.length === 0) {
       if (!equals(this.#text, buffer, start, end)) this.#replace(buffer, start, end);
-      return;
+      return true;
     }
     if (equals(this.#base, buffer, start, end)) {
       // One who sets and resets may have this text at every event; what came in between must not pile up for ever.
       if (unseen.length > MAX_UNSEEN && this.#base.equals(this.#text)) this.#unseen = [];
-      return;
+      return this.#certain();
     }
     const index = unseen.findIndex((text) => equals(text, buffer, start, end));
     if (index >= 0) {
       this.#base = unseen[index] as Buffer;
       unseen.splice(0, index + 1);
-      return;
+      return this.#certain();
     }
     this.#replace(buffer, start, end);
+    return true;
+  }
+
+  /** What the gateway has, asked because of a doubtful text: unless it is ours, somebody else has written. */
+  answered(answer: Buffer): void {
+    const text = normal(answer);
+    if (!text.equals(normal(this.#text))) this.#replace(text, 0, text.length);
   }
 
   /**
@@ -185,6 +201,11 @@ export class SessionState implements LocalSession {
     // A gateway says `a:0:{}` where it has no text.
     const said = normal(answer);
     return old.some((text) => normal(text).equals(said)) ? this.#text : answer;
+  }
+
+  /** An event carried `#base`: that is our last text, or that one may still be on its way. */
+  #certain(): boolean {
+    return this.#base.equals(this.#text) || performance.now() - this.#writtenAt <= OVERTAKEN_MS;
   }
 
   #wrote(text: Buffer): void {

@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer';
+import { Buffer, isUtf8 } from 'node:buffer';
 import { type SharedFrame, shareFrame, shareRaw } from '../../core/net/mod.js';
 import { messageOf } from '../../util/mod.js';
 import {
@@ -21,9 +21,12 @@ export function frameBody(gateway: GatewayContext, packet: PacketView, raw = isR
   try {
     if ((packet.flag & FLAG_SCALAR) === 0) return shareFrame(gateway.codec, messageOfValue(gateway, body), false);
     if (raw) return shareRaw(body);
-    return shareFrame(gateway.codec, body, (packet.flag & FLAG_BINARY) !== 0);
+    const binary = (packet.flag & FLAG_BINARY) !== 0;
+    // A user-defined protocol gets the text that was sent. One of the original sends bytes as text too.
+    const isText = gateway.codec.takesValues === true && !binary && isUtf8(body);
+    return shareFrame(gateway.codec, isText ? body.toString() : body, binary);
   } catch (thrown) {
-    gateway.warn("a message can't be sent to clients", {
+    gateway.refused("a message can't be sent to clients", {
       command: commandName(packet.cmd),
       reason: messageOf(thrown),
     });

@@ -72,6 +72,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   readonly counters = new ConnectionCounters();
   /** Events that were lost because no worker came in time, or a worker's queue passed its hard limit. */
   droppedEvents = 0;
+  /** Commands that were not carried out: unknown ones, and such whose contents make no sense. Their links live on. */
+  refusedCommands = 0;
   /** Clients that were closed because they did not sign in. */
   signInTimeouts = 0;
   readonly clients: Clients<TcpConnection>;
@@ -189,11 +191,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     client.heartbeat = -1;
     if (Buffer.isBuffer(value)) {
       this.#event(client, Command.ON_MESSAGE, value, 0, value.length, FLAG_SCALAR | FLAG_BINARY);
-    } else if (typeof value === 'object') {
-      this.#structuredMessage(client, value);
-    } else {
+    } else if (isScalar(value)) {
       const body = Buffer.from(scalarText(value));
       this.#event(client, Command.ON_MESSAGE, body, 0, body.length, FLAG_SCALAR);
+    } else {
+      this.#structuredMessage(client, value);
     }
   }
 
@@ -290,7 +292,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   command(packet: PacketView, from: CommandSource): void {
     const handler: CommandHandler | undefined = COMMANDS[packet.cmd as keyof typeof COMMANDS];
     if (handler === undefined) {
-      this.warn('an unknown command was ignored', { command: commandName(packet.cmd) });
+      this.refused('an unknown command was ignored', { command: commandName(packet.cmd) });
       return;
     }
     handler(this, packet, from);
@@ -315,6 +317,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     const fields = { seconds: signInTimeout, ...this.#facts(client) };
     this.warn('a client did not sign in in time; it is closed', fields);
     client.connection.close(undefined, CLOSE_CODE.policyViolation, 'sign in');
+  }
+
+  refused(message: string, fields: LogFields): void {
+    this.refusedCommands++;
+    this.warn(message, fields);
   }
 
   warn(message: string, fields: LogFields = {}, alike = message): void {
@@ -454,7 +461,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   }
 
   /** A message of a user-defined protocol that is neither text nor bytes travels as a PHP value. */
-  #structuredMessage(client: GatewayClientEntry, value: object | null): void {
+  #structuredMessage(client: GatewayClientEntry, value: unknown): void {
     let body: Buffer;
     try {
       body = serialize(value);
@@ -576,7 +583,11 @@ class SignIn implements Expiring {
   }
 }
 
+function isScalar(value: unknown): value is string | number | bigint | boolean {
+  return ['string', 'number', 'bigint', 'boolean'].includes(typeof value);
+}
+
 /** As PHP writes a scalar. */
-function scalarText(value: unknown): string {
+function scalarText(value: string | number | bigint | boolean): string {
   return typeof value === 'boolean' ? (value ? '1' : '') : String(value);
 }

@@ -72,6 +72,8 @@ export interface GatewayPeer {
   /** Connected: sends are taken. */
   readonly live: boolean;
   supports(extension: Extension): boolean;
+  /** The link is new, and it is not known yet what the gateway supports. */
+  readonly undecided: boolean;
   /** Sends one command. @returns false when the gateway is not connected or its queue is full: nothing was sent */
   send(head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean;
   /**

@@ -130,7 +130,10 @@ export interface Protocol<In = unknown, Out = unknown> {
   input(buffer: Buffer, connection: ProtocolConnection): number;
   /** One complete package → what user code gets. `bytes` is valid only during the call. */
   decode(bytes: Buffer, connection: ProtocolConnection): In;
-  /** What user code sends → bytes. An empty result sends nothing. */
+  /**
+   * What user code sends → bytes. An empty result sends nothing. On the port of a gateway, text that workers send is a string
+   * and bytes are a Buffer, valid only during the call; from workers of the original only what is no UTF-8 is a Buffer.
+   */
   encode(data: Out): Buffer | string;
 }
 

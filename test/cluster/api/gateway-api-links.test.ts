@@ -180,6 +180,26 @@ describe('a send', () => {
     expect(peers[0]!.sent.map(({ flag }) => flag)).toEqual([FLAG_SCALAR | FLAG_BINARY, FLAG_SCALAR, FLAG_SCALAR]);
   });
 
+  it('sends nothing binary to a gateway that has not said whether it knows it, and all else', () => {
+    const { api, peers } = links(2);
+    Object.assign(peers[0]!, { undecided: true, extensions: [] });
+    const bytes = Buffer.of(0xff);
+    for (const binary of [() => api.sendToAll(bytes), () => api.sendToAll('x', { binary: true })]) {
+      expect(binary()).toBe(false);
+    }
+    expect([peers[0]!.sent.length, peers[1]!.sent.length]).toEqual([0, 2]);
+    for (const other of [
+      () => api.sendToAll('x'),
+      () => api.sendToAll(bytes, { binary: false }),
+      () => api.sendToAll(bytes, { raw: true }),
+      () => api.sendToAll([1]),
+      () => api.ungroup('x'),
+    ]) {
+      expect(other()).toBe(true);
+    }
+    expect(peers[0]!.sent).toHaveLength(5);
+  });
+
   it('is whole also when a value sends something itself while it is written', () => {
     const { api, peers } = links(1);
     const value = {

@@ -90,6 +90,14 @@ describe('sending to all', () => {
     expect(messages).toEqual(['text', Buffer.from('bytes'), Buffer.from('text as binary'), 'bytes as text']);
   });
 
+  it.each([1, 32, 33, 5000])('sends %i bytes of a Uint8Array as those of a Buffer', async (length) => {
+    // A piece of something larger, as libraries give it.
+    const bytes = new Uint8Array(length + 20).fill(0x61).subarray(10, 10 + length);
+    expect(api.sendToAll(bytes)).toBe(true);
+    const expected = Buffer.alloc(length, 'a');
+    expect(await got()).toEqual({ text: [expected.toString()], web: [expected] });
+  });
+
   it('sends values as JSON, numbers and booleans as text', async () => {
     api.sendToAll({ a: [1, 'x', null], ü: 1.5 });
     for (const message of [5, -0.5, true, false, null, [1, 2]]) api.sendToAll(message);

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Client } from '../../../src/cluster/business/mod.js';
 import { Command, serialize, unserialize } from '../../../src/cluster/protocol/mod.js';
 import { startCluster } from '../../../src/testing/mod.js';
@@ -8,6 +8,8 @@ import { eventually } from '../../support/eventually.js';
 import { bench, deferred, turn } from '../../support/fake-link.js';
 
 const ONE = '7f0000010b5400000001';
+
+afterEach(() => void vi.useRealTimers());
 
 describe('setting the session of a client by the API', () => {
   it('in its own handler replaces client.session, with one write', () => {
@@ -108,6 +110,94 @@ describe('asking for the session of a client', () => {
     session.mine = true;
     expect(session).toEqual({ n: 77, mine: true });
     expect(client.session).toEqual({ n: 0, unsaved: 1 });
+  });
+});
+
+describe('an old session that comes with an event long after a newer one was written', () => {
+  /** A client whose handler has made it an admin, a while ago, and who sees what its session is in each message. */
+  function promoted(answer: () => Promise<Buffer>, slow?: Promise<void>) {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const seen: string[] = [];
+    const { link, process } = bench({
+      onMessage: (client, message) => {
+        if (message === 'promote') client.session.role = 'admin';
+        else seen.push(`${message} ${client.session.role}`);
+        return message === 'slow' ? slow : undefined;
+      },
+      onClose: (client) => void seen.push(`close ${client.session.role}`),
+    });
+    let asked = 0;
+    link.peer.answer = ({ cmd }) => {
+      expect(cmd).toBe(Command.GET_SESSION_BY_CLIENT_ID);
+      asked++;
+      return answer();
+    };
+    link.message(1, 'promote', { role: 'user' });
+    link.message(1, 'soon', { role: 'user' });
+    expect([seen.splice(0), asked]).toEqual([['soon admin'], 0]);
+    vi.advanceTimersByTime(6000);
+    return { link, process, seen, asked: () => asked };
+  }
+
+  it('is what somebody else has written again, when the gateway says so; no event overtakes the one that waits', async () => {
+    const { link, process, seen, asked } = promoted(async () => serialize({ role: 'user' }));
+    link.message(1, 'a', { role: 'user' });
+    link.message(1, 'b', { role: 'user' });
+    link.message(2, 'other', { role: 'x' });
+    await process.stop();
+    expect(seen).toEqual(['other x', 'a user', 'b user']);
+    expect(asked()).toBe(1);
+    expect(process.handled).toBe(5);
+  });
+
+  it('is only late when the gateway has what was written, or does not answer', async () => {
+    for (const answer of [async () => serialize({ role: 'admin' }), () => Promise.reject(new Error('silent'))]) {
+      const { link, process, seen } = promoted(answer);
+      link.message(1, 'a', { role: 'user' });
+      link.message(1, 'b', { role: 'admin' });
+      await process.stop();
+      expect(seen).toEqual(['a admin', 'b admin']);
+    }
+  });
+
+  it('is asked for also of an event that has waited, and not of the last one', async () => {
+    const answers = ['admin', 'user'];
+    const gate = deferred();
+    const { link, process, seen, asked } = promoted(async () => serialize({ role: answers.shift() }), gate.promise);
+    link.message(1, 'slow', { role: 'user' });
+    link.message(1, 'a', { role: 'user' });
+    link.message(1, 'b', { role: 'user' });
+    await turn();
+    expect(seen.splice(0)).toEqual(['slow admin']);
+    gate.resolve();
+    link.leave(1);
+    await process.stop();
+    expect(seen).toEqual(['a user', 'b user', 'close undefined']);
+    expect(asked()).toBe(2);
+  });
+
+  it.each(['look', 'slow'])('is not asked for of a client that is gone, after a message %s', async (message) => {
+    const gate = deferred();
+    const { link, process, seen, asked } = promoted(async () => serialize({ role: 'admin' }), gate.promise);
+    link.message(1, message, { role: 'user' });
+    await turn();
+    link.event(Command.ON_CLOSE, 1, '', serialize({ role: 'user' }));
+    gate.resolve();
+    await process.stop();
+    expect(seen).toEqual([`${message} admin`, 'close admin']);
+    expect(asked()).toBe(1);
+  });
+
+  it('is of no use when its gateway has left meanwhile', async () => {
+    const { link, process, seen } = promoted(async () => serialize({ role: 'user' }));
+    link.message(1, 'a', { role: 'user' });
+    link.message(1, 'b', { role: 'user' });
+    process.gatewayLeft(link.peer);
+    process.gatewayJoined(link.peer);
+    await turn();
+    expect(seen).toEqual([]);
+    link.message(1, 'c', { role: 'user' });
+    expect(seen).toEqual(['c user']);
   });
 });
 

@@ -1,10 +1,12 @@
 import { Buffer } from 'node:buffer';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { SessionState } from '../../../src/cluster/business/session-state.js';
 import { mergeSession, serialize, unserialize } from '../../../src/cluster/protocol/mod.js';
 import { seededRandom } from '../../support/seeded-random.js';
 
 const NONE = Buffer.alloc(0);
+
+afterEach(() => void vi.useRealTimers());
 
 describe('the session of a client in a worker', () => {
   it('is an empty object while there is none, and asking for it writes nothing', () => {
@@ -510,6 +512,45 @@ describe('a session that the API updates', () => {
       expect(session.value.n).toBe(2000);
     }
     expect(session.outdated).toEqual([]);
+  });
+});
+
+describe('an old text that an event carries', () => {
+  it('is doubtful when what was written since must have arrived long ago', () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const session = arrived({ n: 0 });
+    write(session, { n: 1 });
+    write(session, { n: 2 });
+    const certain = (n: number) => {
+      const text = serialize({ n });
+      return session.arrived(text, 0, text.length);
+    };
+    vi.advanceTimersByTime(5000);
+    expect(certain(0)).toBe(true);
+    vi.advanceTimersByTime(1);
+    expect(certain(0)).toBe(false);
+    expect(certain(1)).toBe(false);
+    expect(certain(77), 'somebody else has written').toBe(true);
+    write(session, { n: 3 });
+    vi.advanceTimersByTime(5001);
+    expect(certain(3)).toBe(true);
+    expect(session.value).toEqual({ n: 3 });
+  });
+
+  it('is the session when the gateway says so, and was only late when it says what we wrote', () => {
+    for (const [answer, expected] of [
+      [{ n: 0 }, { n: 0 }],
+      [{ n: 1 }, { n: 1 }],
+      [{}, {}],
+      [{ n: 77 }, { n: 77 }],
+    ]) {
+      const session = arrived({ n: 0 });
+      write(session, { n: 1 });
+      arrive(session, serialize({ n: 0 }));
+      session.answered(serialize(answer));
+      expect(session.value).toEqual(expected);
+      expect(session.takeChange()).toBeNull();
+    }
   });
 });
 

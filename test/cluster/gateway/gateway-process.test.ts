@@ -330,6 +330,33 @@ describe('a protocol of the user', () => {
     gateway.link.command(Command.SEND_TO_ONE, 1, '', 'a:1:{s:1:"k";i:1;}', 0);
     await client.untilText('{"k":1}\n');
   });
+
+  it('that decodes a package to nothing, or to a function, has no message for a worker', async () => {
+    const protocol = lines((line) => ({ end: 'end', function: () => line })[line]);
+    await using gateway = await startGateway({ protocol }, { scheme: 'tcp' });
+    const worker = gateway.link.join();
+    await using client = await TcpClient.open(gateway.port);
+    client.write('nothing\nfunction\nend\n');
+    await eventually('the message', () => worker.bodies(ON_MESSAGE).length > 0);
+    expect(worker.bodies(ON_MESSAGE)).toEqual(['end']);
+    expect(gateway.logger.warnings).toEqual(['a message that the protocol decoded has no PHP form; it is dropped']);
+  });
+
+  it('encodes text as a string, and as a Buffer what was sent as one or is no text', async () => {
+    const encode = (data: unknown) =>
+      Buffer.isBuffer(data) ? `<${data.toString('hex')}>\n` : `${JSON.stringify(data)}\n`;
+    await using gateway = await startGateway({ protocol: { ...lines((line) => line), encode } }, { scheme: 'tcp' });
+    const { link } = gateway;
+    link.join();
+    await using client = await TcpClient.open(gateway.port);
+    await eventually('the client', () => gateway.process.clients.size === 1);
+    link.command(Command.SEND_TO_ONE, 1, '', 'grüße');
+    link.command(Command.SEND_TO_ALL, 0, '', Buffer.of(0x61, 0xff));
+    link.command(Command.SEND_TO_ALL, 0, '', 'a', FLAG_SCALAR | FLAG_BINARY);
+    link.command(Command.KICK, 1, '', 'bye');
+    await client.untilClosed();
+    expect(client.text).toBe('"grüße"\n<61ff>\n<61>\n"bye"\n');
+  });
 });
 
 describe('stop', () => {
@@ -392,7 +419,7 @@ describe('a user-defined protocol', () => {
       expect(worker.bodies(ON_MESSAGE)).toEqual(['a:1:{s:4:"text";s:2:"hi";}']);
       gateway.link.command(Command.SEND_TO_ONE, 1, '', 'a:1:{s:1:"n";i:7;}', 0);
       gateway.link.command(Command.SEND_TO_ONE, 1, '', 'text');
-      await client.untilText('object {"n":7}\nobject {"type":"Buffer","data":[116,101,120,116]}\n');
+      await client.untilText('object {"n":7}\nstring "text"\n');
     },
   );
 });

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Command, FLAG_BINARY, FLAG_SCALAR } from '../../../src/cluster/protocol/mod.js';
 import { Register } from '../../../src/cluster/register/mod.js';
 import { eventually } from '../../support/eventually.js';
@@ -19,6 +19,8 @@ async function startRegister(port: number, secretKey = ''): Promise<Register> {
 
 const linked = (gateway: MeshGateway, worker: MeshWorker) =>
   eventually('the link', () => gateway.workers.size === 1 && worker.addresses.includes(gateway.address));
+
+afterEach(() => void vi.useRealTimers());
 
 describe('gateway and worker find each other', () => {
   it.each([
@@ -95,6 +97,32 @@ describe('gateway and worker find each other', () => {
     await using again = await MeshGateway.start({ lanPort: b.port });
     await eventually('the link again', () => again.workers.size === 1);
   });
+
+  it.each(['register', 'gateway'])(
+    'and forget the gateway of a host that died with its register, the %s first, as soon as another register does',
+    async (first) => {
+      const one = await RawServer.start();
+      await using two = await RawServer.start();
+      const gone = await MeshGateway.start();
+      await using gateway = await MeshGateway.start();
+      for (const register of [one, two]) register.list([gateway.address, gone.address]);
+      await using worker = new MeshWorker([one.address, two.address]);
+      await eventually('both', () => worker.live.length === 2);
+      const dies = [() => one[Symbol.asyncDispose](), async () => two.list([gateway.address])];
+      if (first === 'gateway') dies.reverse();
+      await gone.mesh.close();
+      for (const step of dies) {
+        await step();
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      await eventually('one to be forgotten', () => [...worker.mesh.gateways].length === 1);
+      expect(worker.addresses).toEqual([gateway.address]);
+      // It was away, and is back.
+      await using again = await MeshGateway.start({ lanPort: gone.port });
+      two.list([gateway.address, again.address]);
+      await eventually('both again', () => worker.live.length === 2);
+    },
+  );
 
   it('and take no notice of addresses that are none', async () => {
     await using register = await RawServer.start();
@@ -333,6 +361,7 @@ describe('extensions', () => {
     await linked(gateway, worker);
     expect([...gateway.workers.values()][0]?.supports('binary')).toBe(true);
     await eventually('the confirmation', () => worker.live[0]?.supports('binary'));
+    expect(worker.live[0]?.undecided).toBe(false);
     gateway.event('x', FLAG_SCALAR | FLAG_BINARY);
     await eventually('the event', () => worker.events[0]?.flag === (FLAG_SCALAR | FLAG_BINARY));
     expect(worker.events, 'the confirmation is no event').toHaveLength(1);
@@ -366,6 +395,25 @@ describe('extensions', () => {
     expect(worker.send(Command.SEND_TO_ALL, 0, 'x'.repeat(10_485_760 - 28))).toBe(true);
     const joined = JSON.parse(php.received[0]?.slice(28) ?? '');
     expect(joined).toMatchObject({ worker_key: 'worker:0', secret_key: '' });
+  });
+
+  it('are undecided until a gateway has said something, or has been silent for a while', async () => {
+    await using register = await RawServer.start();
+    await using talking = await RawServer.start();
+    await using silent = await RawServer.start();
+    register.list([talking.address, silent.address]);
+    vi.useFakeTimers({ toFake: ['performance'] });
+    await using worker = new MeshWorker([register.address]);
+    await eventually('the links', () => worker.live.length === 2);
+    const [one, other] = worker.live;
+    expect([one?.undecided, other?.undecided]).toEqual([true, true]);
+    talking.say(packetBytes(Command.PING).toString('latin1'));
+    await eventually('one to have spoken', () => !one?.undecided);
+    vi.advanceTimersByTime(999);
+    expect([one?.supports('binary'), other?.undecided]).toEqual([false, true]);
+    vi.advanceTimersByTime(1);
+    expect([other?.supports('binary'), other?.undecided]).toEqual([false, false]);
+    vi.useRealTimers();
   });
 
   it('are negotiated anew with each link: a gateway that came back as an older one has none', async () => {

@@ -6,7 +6,7 @@ import { isEmptyName, nameInExt } from '../names.js';
 export const bindUid: CommandHandler = (gateway, packet) => {
   const uid = nameInExt(packet);
   if (isEmptyName(uid)) {
-    gateway.warn('a uid must not be empty or 0', { command: commandName(packet.cmd) });
+    gateway.refused('a uid must not be empty or 0', { command: commandName(packet.cmd) });
     return;
   }
   const client = gateway.clients.get(packet.connectionId);

@@ -6,7 +6,7 @@ import { isEmptyName, nameInExt } from '../names.js';
 export const joinGroup: CommandHandler = (gateway, packet) => {
   const group = nameInExt(packet);
   if (isEmptyName(group)) {
-    gateway.warn('a group must not be empty or 0', { command: commandName(packet.cmd) });
+    gateway.refused('a group must not be empty or 0', { command: commandName(packet.cmd) });
     return;
   }
   const client = gateway.clients.get(packet.connectionId);

@@ -9,7 +9,9 @@ import { deliverAll, deliverExcept, frameBody } from '../frame.js';
 export const sendToAll: CommandHandler = (gateway, packet) => {
   const receivers = parseSendToAllExt(packet.extText());
   if (receivers === undefined) {
-    gateway.warn('a message reaches nobody: its list of receivers is not JSON', { command: commandName(packet.cmd) });
+    gateway.refused('a message reaches nobody: its list of receivers is not JSON', {
+      command: commandName(packet.cmd),
+    });
     return;
   }
   const frame = frameBody(gateway, packet);

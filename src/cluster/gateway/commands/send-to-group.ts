@@ -7,7 +7,7 @@ import { deliverExcept, frameBody } from '../frame.js';
 export const sendToGroup: CommandHandler = (gateway, packet) => {
   const receivers = parseGroupExt(packet.extText());
   if (receivers === undefined) {
-    gateway.warn('a message reaches nobody: its list of groups is not JSON', { command: commandName(packet.cmd) });
+    gateway.refused('a message reaches nobody: its list of groups is not JSON', { command: commandName(packet.cmd) });
     return;
   }
   const frame = frameBody(gateway, packet);

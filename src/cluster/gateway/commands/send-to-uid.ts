@@ -7,7 +7,7 @@ import { deliverAll, frameBody } from '../frame.js';
 export const sendToUid: CommandHandler = (gateway, packet) => {
   const uids = parseUidList(packet.extText());
   if (uids === undefined) {
-    gateway.warn('a message reaches nobody: its list of uids is not JSON', { command: commandName(packet.cmd) });
+    gateway.refused('a message reaches nobody: its list of uids is not JSON', { command: commandName(packet.cmd) });
     return;
   }
   const frame = frameBody(gateway, packet);

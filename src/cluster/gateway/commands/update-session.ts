@@ -9,6 +9,6 @@ export const updateSession: CommandHandler = (gateway, packet) => {
   try {
     client.session = mergeSession(client.session, packet.extBytes());
   } catch (thrown) {
-    gateway.warn("a session can't be updated", { command: commandName(packet.cmd), reason: messageOf(thrown) });
+    gateway.refused("a session can't be updated", { command: commandName(packet.cmd), reason: messageOf(thrown) });
   }
 };

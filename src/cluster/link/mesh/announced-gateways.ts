@@ -28,16 +28,19 @@ export interface AnnouncedGatewaysOptions {
  * What the Registers say, put together: a gateway is announced when any of them lists it. The original takes the list of
  * whichever spoke last for the whole truth.
  *
- * A register that is away keeps counting with its last list: what it said is most likely still true. One that came back
- * does not know yet who there is, so what it said before counts for three more seconds.
+ * A register that is away keeps counting with its last list: what it said is most likely still true, but for gateways that
+ * another one has taken back since. Where a host dies with its register and its gateways, nobody else can tell of them. One
+ * that came back does not know yet who there is, so what it said before counts for three more seconds.
  */
 export class AnnouncedGateways {
   readonly #options: AnnouncedGatewaysOptions;
-  readonly #registers: RegisterClient[] = [];
+  readonly #registers = new Map<string, RegisterClient>();
   readonly #lists = new Map<string, readonly string[]>();
   /** What registers that have just come back had said before. */
   readonly #before = new Map<string, readonly string[]>();
   readonly #settling = new Map<string, NodeJS.Timeout>();
+  /** Listed by some register still, taken back by another after that. */
+  readonly #takenBack = new Set<string>();
   readonly #throttle = new LogThrottle();
 
   constructor(options: AnnouncedGatewaysOptions) {
@@ -46,21 +49,22 @@ export class AnnouncedGateways {
 
   start(): void {
     const { registerAddresses, secretKey, connectTimeout, logger } = this.#options;
-    for (const address of registerAddresses) {
+    for (const address of new Set(registerAddresses)) {
       const client = new RegisterClient({
         address,
         joinLine: () => workerConnectLine(secretKey),
         onAddresses: (addresses, anew) => this.#listed(address, addresses, anew),
+        onAway: () => this.#tell(),
         connectTimeout,
         logger,
       });
-      this.#registers.push(client);
+      this.#registers.set(address, client);
       client.start();
     }
   }
 
   stop(): void {
-    for (const register of this.#registers) register.stop();
+    for (const register of this.#registers.values()) register.stop();
     for (const timer of this.#settling.values()) clearTimeout(timer);
     this.#settling.clear();
   }
@@ -73,17 +77,21 @@ export class AnnouncedGateways {
   /** Register address → what came of asking it. */
   get outcomes(): ReadonlyMap<string, RegisterOutcome> {
     return new Map(
-      this.#options.registerAddresses.map((address, index) => [
+      this.#options.registerAddresses.map((address) => [
         address,
-        this.#registers[index]?.outcome ?? { state: 'trying', text: 'not asked' },
+        this.#registers.get(address)?.outcome ?? { state: 'trying', text: 'not asked' },
       ]),
     );
   }
 
   #listed(register: string, addresses: readonly string[], anew: boolean): void {
     const before = this.#lists.get(register);
-    if (anew && before !== undefined) this.#settle(register, before);
     this.#lists.set(register, addresses);
+    for (const address of addresses) this.#takenBack.delete(address);
+    if (before !== undefined) {
+      if (anew) this.#settle(register, before);
+      else this.#takeBack(register, before);
+    }
     this.#tell();
   }
 
@@ -93,17 +101,30 @@ export class AnnouncedGateways {
     clearTimeout(this.#settling.get(register));
     const settled = () => {
       this.#settling.delete(register);
+      this.#takeBack(register, this.#before.get(register) ?? []);
       this.#before.delete(register);
       this.#tell();
     };
     this.#settling.set(register, setTimeout(settled, SETTLE_MS).unref());
   }
 
+  /** The register has listed these before, and lists not all of them any more. */
+  #takeBack(register: string, before: readonly string[]): void {
+    const lists = [...this.#lists.values()];
+    for (const address of before) {
+      if (this.#lists.get(register)?.includes(address)) continue;
+      if (lists.some((list) => list.includes(address))) this.#takenBack.add(address);
+      else this.#takenBack.delete(address);
+    }
+  }
+
   #tell(): void {
     const all = new Map<string, GatewayAddress>();
     for (const lists of [this.#lists, this.#before]) {
-      for (const list of lists.values()) {
+      for (const [register, list] of lists) {
+        const away = this.#registers.get(register)?.outcome.state !== 'answered';
         for (const address of list) {
+          if (away && this.#takenBack.has(address)) continue;
           const parsed = all.get(address) ?? this.#parse(address);
           if (parsed !== undefined) all.set(address, parsed);
         }

@@ -28,6 +28,8 @@ export interface RegisterClientOptions {
   readonly joinLine: () => string;
   /** The register has sent the list of gateways; `anew`: the first one since the connection was made. */
   readonly onAddresses: ((addresses: readonly string[], anew: boolean) => void) | null;
+  /** The connection has ended, after a list came on it. */
+  readonly onAway?: () => void;
   /** Seconds the connection may take to be made; default 3. */
   readonly connectTimeout?: number;
   readonly logger: Logger;
@@ -129,10 +131,12 @@ export class RegisterClient implements ConnectionOwner {
     this.#connection = null;
     if (this.#joined && !this.#answered) this.outcome = REFUSED;
     else this.outcome = { state: 'unreachable', text: error === null ? 'the connection was closed' : messageOf(error) };
+    const answered = this.#answered;
     this.#joined = false;
     this.#answered = false;
     if (this.#stopped) return;
     this.#redial.later();
+    if (answered) this.#options.onAway?.();
     if (!this.#redial.remarkable) return;
     this.#report(
       'warn',

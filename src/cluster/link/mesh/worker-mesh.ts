@@ -38,6 +38,9 @@ import { Redial } from './redial.js';
 /** Below it no packet can be too large, whatever its characters: three bytes each at most. */
 const MEASURED_CHARS = 1_048_576;
 
+/** A gateway of ours says within a round trip what it supports; one that has said nothing for so long will not. */
+const UNDECIDED_MS = 1000;
+
 const CONNECTED = 'connected to the gateway';
 
 export interface WorkerMeshOptions {
@@ -157,6 +160,8 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   );
   readonly #throttle = new LogThrottle();
   #extensions: ReadonlySet<Extension> = new Set();
+  /** What it supports is decided when it has said something, or at this time in milliseconds. */
+  #decidedAt = 0;
   #queries: QueryConnection | null = null;
   #stopped = false;
   #reported = '';
@@ -177,6 +182,10 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
 
   supports(extension: Extension): boolean {
     return this.#extensions.has(extension);
+  }
+
+  get undecided(): boolean {
+    return this.#decidedAt > 0 && performance.now() < this.#decidedAt;
   }
 
   send(head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean {
@@ -209,6 +218,7 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     const { workerKey, secretKey } = this.#mesh.options;
     this.live = true;
     this.#extensions = new Set();
+    this.#decidedAt = performance.now() + UNDECIDED_MS;
     const body = workerConnectBody(workerKey, secretKey, { extensions: OUR_EXTENSIONS });
     this.send(packetHead({ cmd: Command.WORKER_CONNECT, flag: FLAG_SCALAR }), '', body);
     if (this.#mesh.paused) this.connection?.pauseRecv();
@@ -222,6 +232,7 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     const packet = value as PacketView;
     // A gateway that takes our key sends something sooner or later; one that does not hangs up without a word.
     this.#redial.proven();
+    this.#decidedAt = 0;
     if (packet.cmd === Command.EXTENSIONS) {
       this.#extensions = knownExtensions(parseConnectBody(packet.bodyText())?.fields ?? {});
       return;
