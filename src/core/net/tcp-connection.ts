@@ -285,7 +285,7 @@ export class TcpConnection implements TurnFlushed, Expiring {
    * hangs up. What the peer still sends is thrown away. Unlike the original, a last message is sent even when the queue
    * is full, and `onClose` never comes before `close` has returned.
    *
-   * @param data a last message
+   * @param data a last message, or a frame that is one
    * @param code close code of a protocol that has them (RFC 6455 section 7.4); default 1000
    * @throws ProtocolError when the protocol can't frame the message or the code; the connection is closed all the same,
    *   without that message or with code 1000
@@ -577,6 +577,10 @@ export class TcpConnection implements TurnFlushed, Expiring {
 
   /** Past the limit too, and without telling of it: a handler might close in the middle of closing. */
   #appendLast(data: unknown): void {
+    if (data instanceof SharedFrame) {
+      this.#pending = appendOwn(this.#pending, data.buffer, data.start, data.end);
+      return;
+    }
     const { arena } = turnWriter;
     const { buffer, offset } = arena;
     this.codec.encode(arena, data, typeof data !== 'string');

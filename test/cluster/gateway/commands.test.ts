@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../../src/cluster/gateway/commands/mod.js';
+import type { GatewayClientEntry } from '../../../src/cluster/gateway/context.js';
 import {
   Command,
   FLAG_BINARY,
@@ -209,6 +210,22 @@ describe('KICK and DESTROY', () => {
     await a?.untilClosed();
     expect(a?.text).toBe(expected);
     await eventually('the gateway to forget it', () => gateway.process.clients.size === 0);
+  });
+
+  it('KICK says its last message also to a client whose queue is full', async () => {
+    await using gateway = await startGateway({ sendToClientBufferSize: 100_000 });
+    const [a] = await textClients(gateway, 1);
+    a?.socket.pause();
+    const { connection } = [...gateway.process.clients.all][0] as GatewayClientEntry;
+    const filler = 'x'.repeat(50_000);
+    await eventually('a full queue', () => {
+      gateway.link.command(Command.SEND_TO_ONE, 1, '', filler);
+      return connection.sendQueueSize >= 100_000;
+    });
+    gateway.link.command(Command.KICK, 1, '', 'bye');
+    a?.socket.resume();
+    await a?.untilClosed();
+    expect(a?.lines.at(-1)).toBe('bye');
   });
 
   it('DESTROY loses what waits for the client', async () => {

@@ -1,16 +1,12 @@
 import { FLAG_SCALAR, type PacketView } from '../../protocol/mod.js';
 import type { CommandHandler } from '../context.js';
-import { deliver, frameBody } from '../frame.js';
+import { frameBody } from '../frame.js';
 
 /** KICK: a last message, unless it is a serialized null, never raw; then the connection ends in order. */
 export const kick: CommandHandler = (gateway, packet) => {
   const client = gateway.clients.get(packet.connectionId);
   if (client === undefined) return;
-  if (!hasNoMessage(packet)) {
-    const frame = frameBody(gateway, packet, false);
-    if (frame !== null) deliver(frame, client);
-  }
-  client.connection.close();
+  client.connection.close(hasNoMessage(packet) ? null : frameBody(gateway, packet, false));
 };
 
 const UPPER_N = 0x4e;
