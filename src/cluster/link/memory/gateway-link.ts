@@ -37,7 +37,7 @@ export class MemoryGatewayLink implements GatewayLink {
   readonly #visitors = new Set<MemoryGatewayPeer>();
   #events!: GatewayLinkEvents;
   #identity: GatewayIdentity = { localIp: 0, localPort: 0 };
-  #closed = false;
+  #closing: Promise<void> | null = null;
 
   constructor(hub: MemoryHub, options: MemoryGatewayOptions) {
     this.#hub = hub;
@@ -63,14 +63,9 @@ export class MemoryGatewayLink implements GatewayLink {
     this.#hub.announce(this);
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    this.#hub.leave(this);
-    for (const visitor of [...this.#visitors]) visitor.gatewayLeaves();
-    const deadline = performance.now() + LEAVE_MS;
-    while (this.#visitors.size > 0 && performance.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   // ---- below: for those who have found it ----
@@ -87,7 +82,7 @@ export class MemoryGatewayLink implements GatewayLink {
 
   /** @internal */
   command(packet: Buffer, from: CommandSource): void {
-    if (!this.#closed) showPacket(packet, (view) => this.#events.command(view, from));
+    showPacket(packet, (view) => this.#events.command(view, from));
   }
 
   /** @internal @returns how it sees the worker */
@@ -113,6 +108,15 @@ export class MemoryGatewayLink implements GatewayLink {
   /** @internal */
   workerDrained(worker: MemoryWorkerPeer): void {
     if (this.#workers.get(worker.key) === worker) this.#events.workerDrained(worker);
+  }
+
+  async #close(): Promise<void> {
+    this.#hub.leave(this);
+    for (const visitor of [...this.#visitors]) visitor.gatewayLeaves();
+    const deadline = performance.now() + LEAVE_MS;
+    while (this.#visitors.size > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
   }
 }
 
