@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { MemoryHub } from '../../../src/cluster/link/mod.js';
-import type { PacketView } from '../../../src/cluster/protocol/mod.js';
+import { type ClientLink, MemoryHub } from '../../../src/cluster/link/mod.js';
+import { Command, type PacketView } from '../../../src/cluster/protocol/mod.js';
 import { eventually } from '../../support/eventually.js';
-import { GatewayEnd, linked, WorkerEnd } from '../../support/link-ends.js';
+import { commandHead, GatewayEnd, linked, WorkerEnd } from '../../support/link-ends.js';
 
 const closing: (() => Promise<void>)[] = [];
 
@@ -30,6 +30,14 @@ function openWorker(hub: MemoryHub, options: { workerKey?: string; extensions?: 
   link.open(worker);
   closing.push(() => link.close());
   return worker;
+}
+
+function openClient(hub: MemoryHub): ClientLink {
+  const limits = { queryTimeout: 5, readyTimeout: 5, sendBufferSize: 10_240_000, maxPendingQuestions: 100 };
+  const link = hub.clientLink({ ...limits, binary: false });
+  link.open();
+  closing.push(() => link.close());
+  return link;
 }
 
 describe('a link in memory', () => {
@@ -103,6 +111,26 @@ describe('a link in memory', () => {
     }
     expect(stories[1]).toEqual(stories[0]);
     expect(stories[2]).toEqual(stories[0]);
+  });
+
+  it('has handed over everything when a program has drained it, also what was sent while it handed over', async () => {
+    const hub = new MemoryHub();
+    const gateway = await openGateway(hub);
+    const link = openClient(hub);
+    await link.ready();
+    const [peer] = link.gateways;
+    const send = (body: string) => peer?.send(commandHead(Command.SEND_TO_ONE), '', body);
+    send('first');
+    let drained: Promise<void> | undefined;
+    gateway.onTold = () => {
+      if (drained !== undefined) return;
+      send('second');
+      drained = link.drain();
+    };
+    await link.drain();
+    expect(gateway.bodies).toEqual(['first']);
+    await drained;
+    expect(gateway.bodies).toEqual(['first', 'second']);
   });
 
   it('ends once on both sides, whichever end leaves first', async () => {
