@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Events } from '../../src/mod.js';
+import type { Events, Protocol } from '../../src/mod.js';
 import { startCluster, TestClientError, type TestCluster, TestTimeoutError } from '../../src/testing/mod.js';
 
 const running: TestCluster[] = [];
@@ -55,6 +55,21 @@ describe('the next message of a test client', () => {
     expect(error).toBeInstanceOf(TestClientError);
     expect(error).toMatchObject({ code: 'GW_TEST_CLOSED', fields: { code: 1000, reason: '' } });
     await expect(client.next()).rejects.toMatchObject({ code: 'GW_TEST_CLOSED' });
+  });
+});
+
+describe('a test client of a gateway with a protocol of its own', () => {
+  it('sends bytes as they are, and is given what one read returned', async () => {
+    const protocol: Protocol<string, string> = {
+      input: (buffer) => (buffer.includes('!') ? buffer.indexOf('!') + 1 : 0),
+      decode: (bytes) => bytes.toString('utf8', 0, bytes.length - 1),
+      encode: (data) => `${data}!`,
+    };
+    const cluster = await start('tcp', echo, { protocol });
+    const client = await cluster.connect();
+    client.send('half a');
+    client.send(' message!');
+    expect(await client.next()).toEqual(Buffer.from('half a message!'));
   });
 });
 
