@@ -18,7 +18,7 @@ describe('a test cluster', () => {
     {
       await using cluster = await startCluster({ events: { onMessage: (client, message) => client.send(message) } });
       port = cluster.gateways[0]?.port ?? 0;
-      registerPort = cluster.register.port;
+      registerPort = cluster.register?.port ?? 0;
       expect(cluster.registerAddress).toBe(`127.0.0.1:${registerPort}`);
       const client = await LineClient.open(port);
       client.send('hello');

@@ -10,7 +10,13 @@ import {
   seconds,
   text,
 } from '../../util/mod.js';
-import { type ClientLink, ClientMesh, checkRegisterAddresses, registerAddressCheck } from '../link/mod.js';
+import {
+  type ClientLink,
+  ClientMesh,
+  type ClientMeshOptions,
+  checkRegisterAddresses,
+  registerAddressCheck,
+} from '../link/mod.js';
 import { GatewayApi } from './gateway-api.js';
 
 /** Options of a GatewayClient. Times in seconds, sizes in bytes. */
@@ -82,15 +88,21 @@ export const GATEWAY_CLIENT_CHECKS: Checks<GatewayClientOptions> = {
 export class GatewayClient extends GatewayApi implements AsyncDisposable {
   readonly #link: ClientLink;
 
-  /** @throws OptionsError, AddressError */
-  constructor(options: Partial<GatewayClientOptions> = {}) {
+  /**
+   * @param makeLink for tests: what links it to the gateways
+   * @throws OptionsError, AddressError
+   */
+  constructor(
+    options: Partial<GatewayClientOptions> = {},
+    makeLink: (options: ClientMeshOptions) => ClientLink = meshLink,
+  ) {
     const {
       registerAddress,
       logger: given,
       ...rest
     } = readOptions('GatewayClient', GATEWAY_CLIENT_DEFAULTS, GATEWAY_CLIENT_CHECKS, options);
     const registerAddresses = [...new Set(checkRegisterAddresses(registerAddress))];
-    const link = new ClientMesh({ ...rest, registerAddresses, logger: given ?? processLogger() });
+    const link = makeLink({ ...rest, registerAddresses, logger: given ?? processLogger() });
     super(link);
     this.#link = link;
     link.open();
@@ -129,4 +141,8 @@ export class GatewayClient extends GatewayApi implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+function meshLink(options: ClientMeshOptions): ClientLink {
+  return new ClientMesh(options);
 }

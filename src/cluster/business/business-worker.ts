@@ -13,7 +13,13 @@ import {
   text,
 } from '../../util/mod.js';
 import { ApiError, apiStarted, apiStopped, enterDispatch, leaveDispatch, type WorkerGatewayApi } from '../api/mod.js';
-import { checkRegisterAddresses, registerAddressCheck, WorkerMesh } from '../link/mod.js';
+import {
+  checkRegisterAddresses,
+  registerAddressCheck,
+  type WorkerLink,
+  WorkerMesh,
+  type WorkerMeshOptions,
+} from '../link/mod.js';
 import { MAX_PACKET_SIZE } from '../protocol/mod.js';
 import { BusinessProcess } from './business-process.js';
 import { type Events, type EventsSource, loadEvents } from './events.js';
@@ -80,7 +86,7 @@ export class BusinessWorker extends BaseWorker {
   readonly #options: Readonly<BusinessWorkerOptions>;
   readonly #events: EventsSource;
   readonly #registerAddresses: readonly string[];
-  #running: { readonly link: WorkerMesh; readonly process: BusinessProcess } | null = null;
+  #running: { readonly link: WorkerLink; readonly process: BusinessProcess } | null = null;
   #handlers: Events = {};
   #logger: Logger = silentLogger;
 
@@ -119,7 +125,7 @@ export class BusinessWorker extends BaseWorker {
     this.#logger = context.logger;
     this.#handlers = await loadEvents(this.#events, (message) => context.logger.warn(message));
     const { secretKey, sendToGatewayBufferSize, queryTimeout } = this.#options;
-    const link = new WorkerMesh({
+    const link = this.makeLink({
       workerKey: `${this.name}:${this.id}`,
       registerAddresses: this.#registerAddresses,
       secretKey,
@@ -154,6 +160,11 @@ export class BusinessWorker extends BaseWorker {
     await link.close();
     apiStopped(process.api);
     this.#running = null;
+  }
+
+  /** @internal What links it to the gateways; a cluster in memory has its own. */
+  protected makeLink(options: WorkerMeshOptions): WorkerLink {
+    return new WorkerMesh(options);
   }
 
   async #callUser(name: 'onWorkerStart' | 'onWorkerStop'): Promise<void> {

@@ -67,6 +67,11 @@ const WAITING_CHECK_MS = 250;
 /** A client that was cut off tells it within a turn or two. */
 const LAST_WORDS_MS = 200;
 
+/** Opens the way clients come in by. */
+export type MakeListener = (
+  ...parts: ConstructorParameters<typeof Listener>
+) => Pick<Listener, 'port' | 'listen' | 'close'>;
+
 /** One gateway process at work: clients on one side, the link on the other, and the tables between. */
 export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayLinkEvents {
   readonly counters = new ConnectionCounters();
@@ -83,7 +88,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   readonly #logger: Logger;
   readonly #throttle = new LogThrottle();
   readonly #link: GatewayLink;
-  readonly #listener: Listener;
+  readonly #listener: ReturnType<MakeListener>;
   readonly #router: BindingRouter;
   readonly #ownRouter: Router | null;
   readonly #userCode = new UserCode((message, fields, alike) => this.#error(message, fields, alike));
@@ -111,6 +116,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     link: GatewayLink,
     logger: Logger,
     firstConnectionId = randomInt(1, MAX_CONNECTION_ID),
+    makeListener: MakeListener = (...parts) => new Listener(...parts),
   ) {
     this.#options = options;
     this.#link = link;
@@ -130,7 +136,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#heartbeat = new Heartbeat(options.pingInterval, options.pingNotResponseLimit, sendsPing(options.pingData));
     const pings = options.pingInterval === 0 && this.codec.encodePing !== undefined;
     this.#pings = new WebSocketPings(pings ? options.webSocketPingInterval : 0);
-    this.#listener = new Listener(address, (socket) => this.#accept(socket), this.#tls());
+    this.#listener = makeListener(address, (socket) => this.#accept(socket), this.#tls());
   }
 
   /** The public port. */

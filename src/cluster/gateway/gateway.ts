@@ -10,9 +10,9 @@ import {
   shownAddress,
 } from '../../core/process/mod.js';
 import { OptionsError, readOptions } from '../../util/mod.js';
-import { checkRegisterAddresses, GatewayMesh } from '../link/mod.js';
+import { checkRegisterAddresses, type GatewayLink, GatewayMesh, type GatewayMeshOptions } from '../link/mod.js';
 import { MAX_PACKET_SIZE } from '../protocol/mod.js';
-import { GatewayProcess } from './gateway-process.js';
+import { GatewayProcess, type MakeListener } from './gateway-process.js';
 import { GATEWAY_CHECKS, GATEWAY_DEFAULTS, type GatewayOptions } from './options.js';
 
 /**
@@ -23,6 +23,8 @@ export class Gateway extends BaseWorker {
   readonly name: string;
   readonly count: number;
   override readonly stopPhase: StopPhase = STOP_PHASE.gateway;
+  /** @internal Where clients come in, when it is not a port; a cluster in memory has its own. */
+  protected readonly makeListener: MakeListener | undefined;
   readonly #address: NetAddress;
   readonly #options: Readonly<GatewayOptions>;
   readonly #registerAddresses: readonly string[];
@@ -87,7 +89,7 @@ export class Gateway extends BaseWorker {
 
   async start(context: ProcessContext): Promise<void> {
     const { lanIp, secretKey, sendToWorkerBufferSize } = this.#options;
-    const link = new GatewayMesh({
+    const link = this.makeLink({
       lanIp,
       lanPort: this.#innerPort(this.id),
       listenIp: this.#innerHost(),
@@ -97,12 +99,18 @@ export class Gateway extends BaseWorker {
       maxPacketSize: MAX_PACKET_SIZE,
       logger: context.logger,
     });
-    this.#process = new GatewayProcess(this.#address, this.#options, link, context.logger);
+    const { logger } = context;
+    this.#process = new GatewayProcess(this.#address, this.#options, link, logger, undefined, this.makeListener);
     await this.#process.start();
   }
 
   async stop(): Promise<void> {
     await this.#process?.stop();
+  }
+
+  /** @internal What links it to the workers; likewise. */
+  protected makeLink(options: GatewayMeshOptions): GatewayLink {
+    return new GatewayMesh(options);
   }
 
   #innerPort(id: number): number {

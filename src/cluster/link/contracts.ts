@@ -3,7 +3,8 @@ import type { PacketHead, PacketView } from '../protocol/mod.js';
 
 /**
  * The seam between gateways and workers. A gateway and a worker know these contracts and nothing of what carries them.
- * The mesh (TCP links found through a Register) fills them; a message broker could.
+ * The mesh (TCP links found through a Register) fills them, and for tests a hub in memory; a message broker could.
+ * test/cluster/link/contract.ts holds whatever does to each of their sentences.
  *
  * Nothing here throws for a peer that is away: sends say false, and questions reject with a LinkError.
  */

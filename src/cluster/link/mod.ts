@@ -13,6 +13,7 @@ export type {
 } from './contracts.js';
 export { OUR_EXTENSIONS } from './contracts.js';
 export { LinkError } from './errors.js';
+export { MemoryHub } from './memory/hub.js';
 export type { ClientMeshOptions } from './mesh/client-mesh.js';
 export { ClientMesh } from './mesh/client-mesh.js';
 export type { GatewayMeshOptions } from './mesh/gateway-mesh.js';

@@ -196,7 +196,7 @@ describe('a GatewayClient', () => {
     await using push = new GatewayClient({ registerAddress, logger: silentLogger });
     await push.ready();
     const { client, id } = await LineClient.greeted(both.port);
-    await both.cluster.register.stop();
+    await both.cluster.register?.stop();
     expect(push.sendToClient(id, 'hello')).toBe(true);
     expect(await client.take(1)).toEqual(['hello']);
   });

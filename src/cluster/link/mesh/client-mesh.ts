@@ -3,7 +3,7 @@ import { turnWriter } from '../../../core/net/mod.js';
 import { type GatewayWorkerError, type Logger, LogThrottle, messageOf } from '../../../util/mod.js';
 import { type PacketHead, PHP_MAX_PACKET_SIZE } from '../../protocol/mod.js';
 import type { ClientLink, Extension, GatewayPeer } from '../contracts.js';
-import { LinkError } from '../errors.js';
+import { clientClosed, LinkError, notDrained } from '../errors.js';
 import { AnnouncedGateways, type GatewayAddress } from './announced-gateways.js';
 import { QueryConnection, type QueryConnectionEvents } from './query-connection.js';
 
@@ -96,7 +96,7 @@ export class ClientMesh implements ClientLink {
   ready(): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.closing) {
-        reject(closedError());
+        reject(clientClosed());
       } else if (this.#peers.size > 0) {
         resolve();
       } else {
@@ -172,7 +172,7 @@ export class ClientMesh implements ClientLink {
     this.#announced.stop();
     for (const waiter of this.#waiters) {
       clearTimeout(waiter.timer);
-      waiter.reject(closedError());
+      waiter.reject(clientClosed());
     }
     this.#waiters.clear();
     try {
@@ -275,7 +275,7 @@ class ClientPeer implements GatewayPeer, QueryConnectionEvents {
   }
 
   ask(head: PacketHead, ext: string | Buffer, body: string | Buffer): Promise<Buffer> {
-    return this.#mesh.closing ? Promise.reject(closedError()) : this.connection.ask(head, ext, body);
+    return this.#mesh.closing ? Promise.reject(clientClosed()) : this.connection.ask(head, ext, body);
   }
 
   ended(error: Error | null, remarkable: boolean): void {
@@ -309,15 +309,4 @@ class ClientPeer implements GatewayPeer, QueryConnectionEvents {
     this.#reported = message;
     this.#mesh.options.logger[level](message, { gateway: this.address });
   }
-}
-
-function closedError(): LinkError {
-  return new LinkError('GW_LINK_CLOSED', 'the GatewayClient is closed');
-}
-
-function notDrained(lost: readonly string[], waiting: readonly string[]): LinkError {
-  const parts: string[] = [];
-  if (lost.length > 0) parts.push(`lost with the connection to ${lost.join(', ')}`);
-  if (waiting.length > 0) parts.push(`still waiting for ${waiting.join(', ')}`);
-  return new LinkError('GW_LINK_NOT_DRAINED', `not everything was written: ${parts.join('; ')}`, { lost, waiting });
 }

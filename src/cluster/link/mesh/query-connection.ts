@@ -19,7 +19,7 @@ import {
   packetHead,
   writePacket,
 } from '../../protocol/mod.js';
-import { LinkError } from '../errors.js';
+import { type LinkError, questionTooLarge, tooManyQuestions, unanswered, unreachable } from '../errors.js';
 import { replyCodec } from './link-codec.js';
 import { Redial } from './redial.js';
 
@@ -141,17 +141,17 @@ export class QueryConnection implements ConnectionOwner, Expiring {
   ask(head: PacketHead, ext: string | Buffer, body: string | Buffer): Promise<Buffer> {
     return new Promise<Buffer>((resolve, reject) => {
       if (this.#closed) {
-        reject(this.#unreachable('the link is closed'));
+        reject(unreachable(this.#address, 'the link is closed'));
         return;
       }
       const { maxQuestions = Number.POSITIVE_INFINITY, queryTimeout } = this.#options;
       if (this.#tooLarge(ext, body)) {
-        reject(this.#notTaken('GW_LINK_QUESTION_TOO_LARGE', 'the question is larger than a packet may be'));
+        reject(questionTooLarge(this.#address));
         return;
       }
       const start = this.#queue.length;
       if (this.#questions.length >= maxQuestions || !this.#take(head, ext, body)) {
-        reject(this.#notTaken('GW_LINK_TOO_MANY_QUESTIONS', 'too many questions wait'));
+        reject(tooManyQuestions(this.#address));
         return;
       }
       const now = performance.now();
@@ -169,7 +169,7 @@ export class QueryConnection implements ConnectionOwner, Expiring {
     this.#closed = true;
     this.#redial.stop();
     const connection = this.#connection;
-    this.#detach(this.#unreachable('the link is closed'));
+    this.#detach(unreachable(this.#address, 'the link is closed'));
     if (this.#queue.length > 0) this.#options.events?.lost();
     this.#queue.clear();
     if (connection !== null) this.#leave(connection);
@@ -201,7 +201,7 @@ export class QueryConnection implements ConnectionOwner, Expiring {
     if (connection !== this.#connection) return;
     const question = this.#questions.shift();
     if (question === undefined) {
-      this.#detach(this.#unreachable('it answered what nobody asked'));
+      this.#detach(unreachable(this.#address, 'it answered what nobody asked'));
       connection.destroy();
       return;
     }
@@ -213,14 +213,14 @@ export class QueryConnection implements ConnectionOwner, Expiring {
 
   onHangup(connection: TcpConnection): void {
     if (connection !== this.#connection) return;
-    this.#detach(this.#unreachable('it closed the connection'));
+    this.#detach(unreachable(this.#address, 'it closed the connection'));
     if (connection.sendQueueSize > 0) this.#leaving = connection;
   }
 
   onClose(connection: TcpConnection, error: Error | null): void {
     const { events } = this.#options;
     if (connection === this.#connection) {
-      this.#detach(this.#unreachable(error === null ? 'it closed the connection' : messageOf(error), error));
+      this.#detach(unreachable(this.#address, error === null ? 'it closed the connection' : messageOf(error), error));
     }
     if (connection.cutShort && this.#commanding) events?.lost();
     if (connection === this.#leaving) {
@@ -232,7 +232,7 @@ export class QueryConnection implements ConnectionOwner, Expiring {
 
   onFail(connection: TcpConnection, error: GatewayWorkerError): void {
     if (connection.status === 'established') this.#options.events?.dropped(error);
-    else if (connection === this.#connection) this.#detach(this.#unreachable(error.message, error));
+    else if (connection === this.#connection) this.#detach(unreachable(this.#address, error.message, error));
   }
 
   /** The oldest question has waited long enough. */
@@ -240,7 +240,7 @@ export class QueryConnection implements ConnectionOwner, Expiring {
     const [oldest] = this.#questions;
     if (oldest === undefined) return;
     const now = performance.now();
-    const reason = this.#timedOut();
+    const reason = unanswered(this.#address, this.#options.queryTimeout);
     const connection = this.#connection;
     if (this.#up && connection !== null && this.#silentAt(oldest) <= now) {
       this.#detach(reason);
@@ -363,23 +363,5 @@ export class QueryConnection implements ConnectionOwner, Expiring {
     const { maxPacketSize: limit } = this.#options;
     if (limit === undefined || PACKET_HEAD_BYTES + (ext.length + body.length) * 3 <= limit) return false;
     return PACKET_HEAD_BYTES + Buffer.byteLength(ext) + Buffer.byteLength(body) > limit;
-  }
-
-  #unreachable(why: string, cause: Error | null = null): LinkError {
-    const text = `gateway ${this.#address} can't be asked: ${why}`;
-    return new LinkError('GW_LINK_UNREACHABLE', text, this.#fields(), cause ?? undefined);
-  }
-
-  #timedOut(): LinkError {
-    const text = `gateway ${this.#address} did not answer within ${this.#options.queryTimeout} s`;
-    return new LinkError('GW_LINK_TIMEOUT', text, this.#fields());
-  }
-
-  #notTaken(code: string, why: string): LinkError {
-    return new LinkError(code, `gateway ${this.#address} was not asked: ${why}`, this.#fields());
-  }
-
-  #fields(): { readonly gateway: string } {
-    return { gateway: this.#address };
   }
 }

@@ -29,6 +29,7 @@ import {
   type WorkerLink,
   type WorkerLinkEvents,
 } from '../contracts.js';
+import { unreachable } from '../errors.js';
 import { AnnouncedGateways, type GatewayAddress } from './announced-gateways.js';
 import { knownExtensions } from './gateway-mesh.js';
 import { linkCodec } from './link-codec.js';
@@ -198,6 +199,8 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   }
 
   ask(head: PacketHead, ext: string | Buffer, body: string | Buffer): Promise<Buffer> {
+    // Also when it was never asked: the connection would be made now, and nobody would close it.
+    if (this.#stopped) return Promise.reject(unreachable(this.address, 'the link is closed'));
     const { secretKey, queryTimeout } = this.#mesh.options;
     this.#queries ??= new QueryConnection({ host: this.#host, port: this.localPort, secretKey, queryTimeout });
     return this.#queries.ask(head, ext, body);
