@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import process from 'node:process';
@@ -51,7 +51,8 @@ export async function endScripts(): Promise<void> {
 function entryFor(script: string, { beside }: ScriptOptions): string {
   const folder = beside === undefined ? emptyFolder() : dirname(beside.entry);
   const entry = join(folder, basename(script));
-  writeFileSync(entry, `import ${JSON.stringify(pathToFileURL(script).href)};\n`);
+  // Not again: another one may just be reading it.
+  if (!existsSync(entry)) writeFileSync(entry, `import ${JSON.stringify(pathToFileURL(script).href)};\n`);
   return entry;
 }
 

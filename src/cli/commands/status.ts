@@ -66,7 +66,7 @@ async function showLive(options: Partial<ServiceOptions>, json: boolean): Promis
   for (;;) {
     const reading = await readWhole(options);
     const screen = shown(reading, json, before && ratesOf(before, reading));
-    await print(json || !process.stdout.isTTY ? screen : `${CLEAR}${screen}`);
+    await print(json || !process.stdout.isTTY ? screen : `${CLEAR}${screen}\nPress Ctrl+C to end.\n`);
     before = reading;
     await sleep(REFRESH_EVERY);
   }

@@ -14,7 +14,6 @@ export async function stop({ args: { graceful }, options }: CommandContext): Pro
   const client = await openControl(options);
   const who = `${scriptName()} (pid ${client.hello.pid})`;
   const how = graceful ? 'is stopping once its connections have ended; Ctrl+C leaves it to that' : 'is stopping';
-  await print(`${who} ${how}\n`);
   let shown = 0;
   const show = (progress: Progress) => {
     const left = processesLeft(progress);
@@ -22,7 +21,8 @@ export async function stop({ args: { graceful }, options }: CommandContext): Pro
     shown = left;
   };
   try {
-    await client.ask({ command: 'stop', graceful }, show);
+    // In this order: whoever reads it may leave it to the service from then on.
+    await Promise.all([client.ask({ command: 'stop', graceful }, show), print(`${who} ${how}\n`)]);
     await client.closed(EXIT_WITHIN);
   } catch (error) {
     // The last word of a process may be cut off by its exit, which is what was asked for.
