@@ -38,7 +38,7 @@ const END = '--';
 export function readArguments<Name extends string>(
   given: readonly string[],
   commands: Readonly<Record<Name, CommandLine>>,
-  byDefault: Name,
+  byDefault: NoInfer<Name>,
 ): Arguments<Name> | Misuse {
   const { words, options } = partsOf(given);
   if (options.includes('--help')) return { problem: null, showUsage: true };

@@ -28,17 +28,17 @@ export async function run(options: RunOptions = {}): Promise<Service> {
   } catch (error) {
     // What is not an error of ours is a bug, of ours or of the entry script's: it keeps its stack.
     if (!(error instanceof GatewayWorkerError)) throw error;
-    if (isControlError(error, 'GW_CONTROL_NOT_RUNNING')) {
-      if (!args.quiet) console.error(`${scriptName()} is not running`);
-      return process.exit(EXIT_NOT_RUNNING);
-    }
-    console.error(options.logLevel === 'debug' ? withStack(error) : error.message);
-    return process.exit(EXIT_FAILED);
+    const notRunning = isControlError(error, 'GW_CONTROL_NOT_RUNNING');
+    // The exit code says it all.
+    const silent = args.command === 'status' && args.quiet;
+    if (!silent) console.error(notRunning ? `${scriptName()} is not running` : textOf(error, options));
+    return process.exit(notRunning ? EXIT_NOT_RUNNING : EXIT_FAILED);
   }
 }
 
-/** The stack of the process in which the start failed, where that is another one. */
-function withStack(error: GatewayWorkerError): string {
+/** At `debug` with the stack, of the process in which a start failed where that is another one. */
+function textOf(error: GatewayWorkerError, { logLevel }: RunOptions): string {
+  if (logLevel !== 'debug') return error.message;
   const inner = error.fields.stack;
   return [`${error.code}: ${error.message}`, typeof inner === 'string' ? inner : error.stack].join('\n');
 }

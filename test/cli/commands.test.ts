@@ -168,7 +168,12 @@ describe('start', () => {
     const service = await Service.start();
     service.script.kill('SIGSTOP');
     const { pid } = service.script;
-    const [start, status] = await Promise.all([service.command('start'), service.command('status')]);
+    const [start, status, quiet] = await Promise.all([
+      service.command('start'),
+      service.command('status'),
+      service.command('status', '-q'),
+    ]);
+    expect(quiet).toEqual({ code: 1, output: '' });
     expect(start).toEqual({
       code: 1,
       output: `already running (pid ${pid}), but it does not answer: it is stuck; end that process first\n`,
