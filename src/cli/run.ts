@@ -1,76 +1,44 @@
-import { basename } from 'node:path';
 import process from 'node:process';
 import type { Service, ServiceOptions } from '../core/process/mod.js';
-import { assignedSlot, startService } from '../core/process/mod.js';
-import { GatewayWorkerError, nearest } from '../util/mod.js';
+import { assignedSlot, isControlError, startService } from '../core/process/mod.js';
+import { GatewayWorkerError } from '../util/mod.js';
 import { readArguments } from './arguments.js';
-import type { Command } from './commands/command.js';
-import { notThereYet } from './commands/not-there-yet.js';
-import { start } from './commands/start.js';
-import { EXIT_FAILED, EXIT_USAGE } from './exit-codes.js';
+import { COMMANDS } from './commands.js';
+import { EXIT_FAILED, EXIT_NOT_RUNNING } from './exit-codes.js';
+import { scriptName } from './script-name.js';
+import { exitMisused } from './usage.js';
 
 export type RunOptions = Partial<ServiceOptions>;
 
-interface Row {
-  readonly does: string;
-  readonly command: Command;
-}
-
-/** Adding a command is adding a row. */
-const COMMANDS = {
-  start: { does: 'start in the foreground; with -d in the background (not there yet)', command: start },
-  stop: { does: 'stop in order (not there yet)', command: notThereYet },
-  restart: { does: 'stop and start (not there yet)', command: notThereYet },
-  reload: { does: 'replace the processes one by one (not there yet)', command: notThereYet },
-  status: { does: 'show the processes (not there yet)', command: notThereYet },
-  connections: { does: 'show the connections (not there yet)', command: notThereYet },
-} as const satisfies Readonly<Record<string, Row>>;
-
 /**
  * The last line of an entry script: does what its command line says, `node start.js start` or no command at all being to
- * start all workers made above it.
+ * start all workers made above it. `docs/reference/cli.md` has all commands, their options and exit codes.
  *
- * Resolves when every process is ready, once, in the master; the code behind it does not run in worker processes. A
- * start that fails prints one line (with the stack when `logLevel` is `'debug'`) and exits with code 1; a command that is
- * not there exits with code 2. Ctrl+C stops in order and exits with code 0.
+ * Resolves when every process is ready, once, in the master; the code behind it does not run in worker processes, nor for
+ * a command that starts nothing. What goes wrong is one line (with the stack when `logLevel` is `'debug'`) and an exit
+ * code. Ctrl+C stops in order and exits with code 0.
  */
 export async function run(options: RunOptions = {}): Promise<Service> {
   if (assignedSlot() !== undefined) return startService(options);
-  const names = Object.keys(COMMANDS);
-  const args = readArguments(process.argv.slice(2), names);
-  if (!isCommand(args.command)) {
-    console.error(usage(args.command, names));
-    return process.exit(EXIT_USAGE);
-  }
+  const args = readArguments(process.argv.slice(2), COMMANDS, 'start');
+  if ('problem' in args) return exitMisused(args, `node ${scriptName()} <command>`);
   try {
-    return await COMMANDS[args.command].command({ args, options });
+    const result = await COMMANDS[args.command].command({ args, options });
+    return typeof result === 'number' ? process.exit(result) : result;
   } catch (error) {
     // What is not an error of ours is a bug, of ours or of the entry script's: it keeps its stack.
     if (!(error instanceof GatewayWorkerError)) throw error;
-    console.error(options.logLevel === 'debug' ? withStack(error) : error.message);
-    return process.exit(EXIT_FAILED);
+    const notRunning = isControlError(error, 'GW_CONTROL_NOT_RUNNING');
+    // The exit code says it all.
+    const silent = args.command === 'status' && args.quiet;
+    if (!silent) console.error(notRunning ? `${scriptName()} is not running` : textOf(error, options));
+    return process.exit(notRunning ? EXIT_NOT_RUNNING : EXIT_FAILED);
   }
 }
 
-function isCommand(name: string): name is keyof typeof COMMANDS {
-  return Object.hasOwn(COMMANDS, name);
-}
-
-function usage(unknown: string, names: readonly string[]): string {
-  const meant = nearest(unknown, names);
-  const hint = meant === undefined ? '' : `; did you mean '${meant}'?`;
-  const width = Math.max(...names.map((name) => name.length));
-  return [
-    `Unknown command '${unknown}'${hint}`,
-    '',
-    `Usage: node ${basename(process.argv[1] ?? 'start.js')} <command>`,
-    '',
-    ...Object.entries(COMMANDS).map(([name, { does }]) => `  ${name.padEnd(width)}  ${does}`),
-  ].join('\n');
-}
-
-/** The stack of the process in which the start failed, where that is another one. */
-function withStack(error: GatewayWorkerError): string {
+/** At `debug` with the stack, of the process in which a start failed where that is another one. */
+function textOf(error: GatewayWorkerError, { logLevel }: RunOptions): string {
+  if (logLevel !== 'debug') return error.message;
   const inner = error.fields.stack;
   return [`${error.code}: ${error.message}`, typeof inner === 'string' ? inner : error.stack].join('\n');
 }

@@ -1,18 +1,57 @@
 import { expect, test } from 'vitest';
+import type { Arguments } from '../../src/cli/arguments.js';
+import { partsOf, readArguments } from '../../src/cli/arguments.js';
 
-import { readArguments } from '../../src/cli/arguments.js';
+const COMMANDS = {
+  start: { options: { '-d': 'daemon', '-q': 'quiet' }, names: null, does: 'start' },
+  reload: { options: { '-g': 'graceful' }, names: 'worker', does: 'reload' },
+  status: { options: { '-d': 'live', '--json': 'json' }, names: null, does: 'status' },
+} as const;
+
+function read(line: string) {
+  return readArguments(
+    line.split(' ').filter((word) => word !== ''),
+    COMMANDS,
+    'start',
+  );
+}
+
+test.each<[string, Partial<Arguments>]>([
+  ['', { command: 'start' }],
+  ['start', { command: 'start' }],
+  ['start -d', { command: 'start', daemon: true }],
+  ['-d start', { command: 'start', daemon: true }],
+  ['-d', { command: 'start', daemon: true }],
+  ['-q start -d', { command: 'start', daemon: true, quiet: true }],
+  ['-d status', { command: 'status', live: true }],
+  ['status --json', { command: 'status', json: true }],
+  ['reload', { command: 'reload', names: [] }],
+  ['reload Chat Push -g', { command: 'reload', names: ['Chat', 'Push'], graceful: true }],
+  ['Chat -g reload', { command: 'reload', names: ['Chat'], graceful: true }],
+  ['reload status', { command: 'reload', names: ['status'] }],
+  ['start -- -x status --help', { command: 'start' }],
+])("'%s' is read as %o", (line, expected) => {
+  const nothing = { names: [], daemon: false, graceful: false, live: false, quiet: false, json: false };
+  expect(read(line)).toEqual({ ...nothing, ...expected });
+});
 
 test.each([
-  ['', 'start', false],
-  ['start', 'start', false],
-  ['start -d', 'start', true],
-  ['-d start', 'start', true],
-  ['stop', 'stop', false],
-  ['stop start', 'stop', false],
-  ['statr', 'statr', false],
-  ['--port 8080', 'start', false],
-  ['start --port 8080', 'start', false],
-])("'%s' is the command '%s', in the background: %s", (line, command, daemon) => {
-  const given = line.split(' ').filter((word) => word !== '');
-  expect(readArguments(given, ['start', 'stop'])).toEqual({ command, daemon });
+  ['statr', "Unknown command 'statr'; did you mean 'start'?", true],
+  ['--json what', "Unknown command 'what'", true],
+  ['start -g', "start has no option '-g'; it has -d, -q and --help", false],
+  ['start --json', "start has no option '--json'; it has -d, -q and --help", false],
+  ['-x', "start has no option '-x'; it has -d, -q and --help", false],
+  ['start constructor', "start takes no 'constructor'", false],
+  ['constructor', "Unknown command 'constructor'", true],
+  ['--help', null, true],
+  ['statr --help -x', null, true],
+])("'%s' is refused: %s", (line, problem, showUsage) => {
+  expect(read(line)).toEqual({ problem, showUsage });
+});
+
+test('an option that every object has is none of ours', () => {
+  expect(readArguments(['-toString'], COMMANDS, 'start')).toMatchObject({
+    problem: expect.stringContaining('-toString'),
+  });
+  expect(partsOf(['a', '-b', '--', 'c', '-d'])).toEqual({ words: ['a'], options: ['-b'] });
 });

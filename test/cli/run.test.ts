@@ -23,19 +23,16 @@ test('an unknown command shows the usage and the nearest one, with exit code 2',
   const script = startFixture('three-kinds', 'relaod');
   expect(await script.exit()).toEqual({ code: 2, signal: null });
   expect(script.output).toContain("Unknown command 'relaod'; did you mean 'reload'?");
-  expect(script.output).toContain('Usage: node three-kinds.mjs <command>');
+  expect(script.output).toContain('Usage: node three-kinds.mjs <command> [options]');
   expect(script.output).not.toContain('started as');
 });
 
-test.each([['stop'], ['restart'], ['reload'], ['status'], ['connections'], ['start', '-d']])(
-  'a command that is not there yet says so, with exit code 2 (%s %s)',
-  async (...args) => {
-    const script = startFixture('three-kinds', ...args);
-    expect(await script.exit()).toEqual({ code: 2, signal: null });
-    expect(script.output).toContain(`The command '${args.join(' ')}' is not there yet`);
-    expect(script.output).not.toContain('started as');
-  },
-);
+test('a command that is not there yet says so, with exit code 2', async () => {
+  const script = startFixture('three-kinds', 'start', '-d');
+  expect(await script.exit()).toEqual({ code: 2, signal: null });
+  expect(script.output).toContain("The command 'start -d' is not there yet");
+  expect(script.output).not.toContain('started as');
+});
 
 test('nothing to start is one line and exit code 1', async () => {
   const script = startFixture('no-workers', 'start');

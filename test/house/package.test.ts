@@ -12,6 +12,7 @@ interface Entry {
 const ROOT = resolve(fileURLToPath(import.meta.url), '../../..');
 const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
   readonly exports: Readonly<Record<string, Entry | string>>;
+  readonly bin: Readonly<Record<string, string>>;
   readonly dependencies?: unknown;
   readonly peerDependencies?: unknown;
   readonly optionalDependencies?: unknown;
@@ -40,6 +41,14 @@ describe('the package', () => {
     for (const [subpath, entry] of entries) {
       for (const file of [entry.default, entry.types])
         expect(existsSync(join(ROOT, file)), `${subpath}: ${file}`).toBe(true);
+    }
+  });
+
+  it('has a command that the system can run', () => {
+    expect(Object.keys(manifest.bin)).toEqual(['gatewayworker']);
+    for (const built of Object.values(manifest.bin)) {
+      const source = built.replace('./dist/', './src/').replace(/\.js$/, '.ts');
+      expect(readFileSync(join(ROOT, source), 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
     }
   });
 

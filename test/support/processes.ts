@@ -1,7 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import process from 'node:process';
+import { pathToFileURL } from 'node:url';
 import { DEADLINE_MS, eventually } from './eventually.js';
 
 export interface ScriptOptions {
@@ -9,6 +12,8 @@ export interface ScriptOptions {
   readonly interpreter?: string;
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** What runs Node.js scripts in the same folder, so that commands find what another one has started. */
+  readonly beside?: Script;
 }
 
 export interface ScriptExit {
@@ -17,10 +22,16 @@ export interface ScriptExit {
 }
 
 const running = new Set<Script>();
+const folders = new Set<string>();
 
-/** Starts `node script …`, or with another interpreter, as the leader of a process group of its own, as a shell does. */
+/**
+ * Starts `node script …`, or with another interpreter, as the leader of a process group of its own, as a shell does.
+ *
+ * A script of Node.js runs from a folder of its own under its own name: the pid file lies beside the entry script, and many
+ * tests start the same one at the same time.
+ */
 export function startScript(script: string, options: ScriptOptions = {}): Script {
-  const started = new Script(script, options);
+  const started = new Script(options.interpreter === undefined ? entryFor(script, options) : script, options);
   running.add(started);
   return started;
 }
@@ -32,6 +43,24 @@ export async function endScripts(): Promise<void> {
     await script.exited;
   }
   running.clear();
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  folders.clear();
+}
+
+/** The script under its own name in a folder where nothing else is. */
+function entryFor(script: string, { beside }: ScriptOptions): string {
+  const folder = beside === undefined ? emptyFolder() : dirname(beside.entry);
+  const entry = join(folder, basename(script));
+  // Not again: another one may just be reading it.
+  if (!existsSync(entry)) writeFileSync(entry, `import ${JSON.stringify(pathToFileURL(script).href)};\n`);
+  return entry;
+}
+
+function emptyFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'gatewayworker-test-'));
+  folders.add(folder);
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
+  return folder;
 }
 
 /** A program that a test started, and what became of it. */
@@ -43,9 +72,12 @@ export class Script {
   readonly closed: Promise<ScriptExit>;
   /** What it and its children wrote to standard output and standard error. */
   output = '';
+  /** What the interpreter was given. */
+  readonly entry: string;
   readonly #process: ChildProcess;
 
   constructor(script: string, { interpreter = process.execPath, args = [], env = {} }: ScriptOptions) {
+    this.entry = script;
     this.#process = spawn(interpreter, [script, ...args], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

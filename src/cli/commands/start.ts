@@ -6,11 +6,11 @@ import { packageVersion } from '../version.js';
 import type { CommandContext } from './command.js';
 import { notThereYet } from './not-there-yet.js';
 
-/** `start`: everything in the foreground, until Ctrl+C. */
+/** `start`: everything in the foreground, until Ctrl+C or a `stop`. */
 export async function start(context: CommandContext): Promise<Service> {
   if (context.args.daemon) return notThereYet(context);
-  const service = await startService(context.options);
-  console.log(banner(service));
+  const service = await startService(context.options, { version: packageVersion(), daemon: false });
+  if (!context.args.quiet) console.log(banner(service));
   return service;
 }
 

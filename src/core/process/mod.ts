@@ -1,10 +1,13 @@
 export type { PlannedListen, ProcessContext, StopPhase } from './base-worker.js';
 export { BaseWorker, STOP_PHASE } from './base-worker.js';
 export { assignedSlot } from './child.js';
+export type { ControlClient } from './control/client.js';
+export { ControlError, isControlError } from './control/errors.js';
+export type { Hello, Progress } from './control/protocol.js';
 export type { ProcessState, ReloadOptions, ReloadResult } from './engine.js';
 export { ReloadError, StartError } from './errors.js';
-export type { Service, ServiceOptions } from './service.js';
-export { startService } from './service.js';
+export type { ControlFacts, Service, ServiceOptions } from './service.js';
+export { openControl, startService } from './service.js';
 export type {
   Blocked,
   ConnectionRow,

@@ -1,9 +1,12 @@
+import cluster from 'node:cluster';
 import process from 'node:process';
+import { isMainThread } from 'node:worker_threads';
 import type { Check, Checks, Logger, LogLevel } from '../../util/mod.js';
 import {
   flag,
   lineLogger,
   loggerMethods,
+  nonEmptyText,
   oneOf,
   orNull,
   readOptions,
@@ -13,13 +16,22 @@ import {
 } from '../../util/mod.js';
 import { BaseWorker } from './base-worker.js';
 import { assignedSlot, EXIT_UNCAUGHT, startChild } from './child.js';
+import type { Claim } from './control/claim.js';
+import { claim } from './control/claim.js';
+import { ControlClient } from './control/client.js';
+import { ControlError } from './control/errors.js';
+import { controlPaths } from './control/paths.js';
+import type { Hello } from './control/protocol.js';
+import { PROTOCOL } from './control/protocol.js';
 import type { Engine, ProcessState, ReloadOptions, ReloadResult } from './engine.js';
-import { StartError } from './errors.js';
+import { ReloadError, StartError } from './errors.js';
 import { Master } from './master.js';
 import { forget, takeAll } from './registry.js';
 import { onStopSignals, surviveLostOutput } from './signals.js';
 import { Single } from './single.js';
 import type { ConnectionRow, ServiceStatus } from './status.js';
+
+const SYSTEM = Object.freeze({ node: process.version, system: `${process.platform} ${process.arch}` });
 
 /** What the shell calls a program that Ctrl+C ended: 128 + SIGINT. */
 const EXIT_KILLED = 130;
@@ -43,6 +55,12 @@ export interface ServiceOptions {
    * mode ends it with exit code 250. Switch it off where the service is a guest in another program.
    */
   readonly ownsProcess: boolean;
+  /**
+   * Holds the pid of the running service; the control socket, by which the commands find it, lies beside it. Relative to
+   * the folder of the entry script; null: `gatewayworker.<entry script>.pid` there. Two services of one entry script
+   * need one each.
+   */
+  readonly pidFile: string | null;
 }
 
 export const SERVICE_DEFAULTS: Readonly<ServiceOptions> = Object.freeze({
@@ -52,6 +70,7 @@ export const SERVICE_DEFAULTS: Readonly<ServiceOptions> = Object.freeze({
   logLevel: 'info',
   stopTimeout: 1.5,
   ownsProcess: true,
+  pidFile: null,
 });
 
 const CHECKS: Checks<ServiceOptions> = {
@@ -61,6 +80,7 @@ const CHECKS: Checks<ServiceOptions> = {
   logLevel: oneOf('debug', 'info', 'warn', 'error'),
   stopTimeout: seconds(),
   ownsProcess: flag,
+  pidFile: orNull(nonEmptyText),
 };
 
 /** A service that has started. */
@@ -84,16 +104,24 @@ export interface Service {
   stop(graceful?: boolean): Promise<void>;
 }
 
+/** What a service that commands can reach says of itself. */
+export type ControlFacts = Pick<Hello, 'version' | 'daemon'>;
+
 let running: Service | 'starting' | undefined;
 
 /**
  * Starts the workers and resolves when each process is ready. Never resolves in a worker process, so what follows it in
  * the entry script runs once.
  *
+ * @param control null, the default: without pid file and control socket. They belong to the program: a service that is a
+ *   guest has none in any case
  * @throws StartError `GW_START_…`, with nothing left running
  * @throws OptionsError
  */
-export async function startService(given: Partial<ServiceOptions> = {}): Promise<Service> {
+export async function startService(
+  given: Partial<ServiceOptions> = {},
+  control: ControlFacts | null = null,
+): Promise<Service> {
   const options = readOptions('run', SERVICE_DEFAULTS, CHECKS, given);
   const workers = options.workers ?? takeAll();
   forget(workers);
@@ -113,7 +141,7 @@ export async function startService(given: Partial<ServiceOptions> = {}): Promise
   if (options.processes === 'single') {
     const log = loggerFor('service');
     setProcessLogger(log);
-    return launch(new Single(workers, { logger: log, loggerFor, stopTimeout }), workers, options, log);
+    return launch(new Single(workers, { logger: log, loggerFor, stopTimeout }), workers, { options, log, control });
   }
   if (running !== undefined) {
     throw new StartError(
@@ -127,7 +155,8 @@ export async function startService(given: Partial<ServiceOptions> = {}): Promise
     const stopped = () => {
       running = undefined;
     };
-    running = await launch(new Master(workers, { logger: log, stopTimeout }), workers, options, log, stopped);
+    const engine = new Master(workers, { logger: log, stopTimeout });
+    running = await launch(engine, workers, { options, log, control, stopped });
     return running;
   } catch (error) {
     running = undefined;
@@ -148,20 +177,56 @@ function refuseNamesakes(workers: readonly BaseWorker[]): void {
   }
 }
 
-async function launch(
-  engine: Engine,
-  workers: readonly BaseWorker[],
-  options: ServiceOptions,
-  log: Logger,
-  stopped: () => void = ignore,
-): Promise<Service> {
-  const release = options.ownsProcess ? own(engine, options, log) : ignore;
+/**
+ * Connects to the service that runs under the same options.
+ *
+ * @throws ControlError `GW_CONTROL_NOT_RUNNING`, `GW_CONTROL_NO_ANSWER`, `GW_CONTROL_FORBIDDEN`, `GW_CONTROL_UNREACHABLE`
+ * @throws OptionsError
+ */
+export async function openControl(given: Partial<ServiceOptions> = {}): Promise<ControlClient> {
+  const { pidFile } = readOptions('run', SERVICE_DEFAULTS, CHECKS, given);
+  const paths = controlPaths(pidFile);
+  if (paths === undefined) throw new ControlError('GW_CONTROL_NOT_RUNNING', 'not running');
+  return ControlClient.open(paths);
+}
+
+interface Launch {
+  readonly options: ServiceOptions;
+  readonly log: Logger;
+  readonly control: ControlFacts | null;
+  readonly stopped?: () => void;
+}
+
+async function launch(engine: Engine, workers: readonly BaseWorker[], how: Launch): Promise<Service> {
+  const { options, log, control, stopped = ignore } = how;
+  let state: Hello['state'] = 'starting';
+  let claimed: Claim | undefined;
+  const stop = async (graceful = false) => {
+    state = 'stopping';
+    await engine.stop(graceful);
+    claimed?.release();
+  };
+  const leave = async (why: string, graceful = false) => {
+    log.info(`stopping on ${why}`);
+    await stop(graceful);
+    log.info('stopped');
+    // Not at once: whoever asked for it gets the answer; and when a failed start is what was being stopped, its error
+    // comes first, with its own exit code.
+    setImmediate(() => process.exit(0));
+  };
+  if (control !== null && options.ownsProcess && isOwnProgram()) {
+    const hello = () => ({ protocol: PROTOCOL, pid: process.pid, state, ...control, ...SYSTEM });
+    claimed = await claimFor(engine, options, hello, leave);
+  }
+  const release = options.ownsProcess ? own(engine, options, log, leave) : ignore;
   try {
     await engine.start();
   } catch (error) {
     release();
+    claimed?.release();
     throw error;
   }
+  if (state === 'starting') state = 'running';
   return {
     workers,
     mode: options.processes,
@@ -170,25 +235,47 @@ async function launch(
     connections: () => engine.connections(),
     reload: (reloadOptions) => engine.reload(reloadOptions),
     stop: async (graceful) => {
-      await engine.stop(graceful);
+      await stop(graceful);
       release();
       stopped();
     },
   };
 }
 
+/** undefined: there is no entry script to be found by. @throws StartError */
+async function claimFor(
+  engine: Engine,
+  { pidFile }: ServiceOptions,
+  hello: () => Hello,
+  leave: (why: string, graceful: boolean) => Promise<void>,
+): Promise<Claim | undefined> {
+  const paths = controlPaths(pidFile);
+  if (paths === undefined) return undefined;
+  return claim(paths, {
+    hello,
+    stop: (graceful) => leave(graceful ? 'stop -g' : 'stop', graceful),
+    reload: async (reloadOptions) => {
+      const { state } = hello();
+      if (state === 'running') return engine.reload(reloadOptions);
+      throw new ReloadError('GW_RELOAD_IMPOSSIBLE', `the service is still ${state}; it can be reloaded while it runs`);
+    },
+    processes: () => engine.processes(),
+    status: () => engine.status(),
+    connections: () => engine.connections(),
+  });
+}
+
+/** Neither a thread nor a process of another program's cluster: those are found and stopped by what made them. */
+function isOwnProgram(): boolean {
+  return isMainThread && !cluster.isWorker;
+}
+
 /** Ties the life of this process to the service; returns what unties them. */
-function own(engine: Engine, options: ServiceOptions, log: Logger): () => void {
+function own(engine: Engine, options: ServiceOptions, log: Logger, leave: (why: string) => Promise<void>): () => void {
   surviveLostOutput();
   if (options.processes === 'many') process.title = 'gatewayworker: master';
   const releaseSignals = onStopSignals(
-    async (signal) => {
-      log.info(`stopping on ${signal}`);
-      await engine.stop();
-      log.info('stopped');
-      // Not at once: when a failed start is what was being stopped, its error comes first, with its own exit code.
-      setImmediate(() => process.exit(0));
-    },
+    (signal) => void leave(signal),
     () => {
       log.warn('killing what is left');
       engine.kill();
