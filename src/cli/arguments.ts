@@ -3,6 +3,9 @@ import { nearest } from '../util/mod.js';
 /** What an option of the command line asks for. */
 export type Option = 'daemon' | 'graceful' | 'live' | 'quiet' | 'json';
 
+/** Options of all commands that have a value: `--only=gateway`. */
+const ONLY = '--only=';
+
 /** How a command is called. */
 export interface CommandLine {
   /** By what is typed: `-g`. */
@@ -16,6 +19,8 @@ export interface CommandLine {
 /** What was asked for on the command line. */
 export interface Arguments<Name extends string = string> extends Readonly<Record<Option, boolean>> {
   readonly command: Name;
+  /** What `--only` lists: the workers that this host has; null: all. */
+  readonly only: readonly string[] | null;
   /** The words beside the command, in order. */
   readonly names: readonly string[];
 }
@@ -49,12 +54,18 @@ export function readArguments<Name extends string>(
   const line = commands[command];
   if (line.names === null && names[0] !== undefined) return misuse(`${command} takes no '${names[0]}'`);
   const flags = { daemon: false, graceful: false, live: false, quiet: false, json: false };
+  let only: string[] | null = null;
   for (const option of options) {
+    if (option.startsWith(ONLY)) {
+      only = listed(option.slice(ONLY.length));
+      if (only.length === 0) return misuse(`${command}: ${ONLY} lists nothing`);
+      continue;
+    }
     const meaning = Object.hasOwn(line.options, option) ? line.options[option] : undefined;
     if (meaning === undefined) return unknownOption(command, option, Object.keys(line.options));
     flags[meaning] = true;
   }
-  return { command, names, ...flags };
+  return { command, names, only, ...flags };
 }
 
 /** What comes before `--`: options begin with a hyphen. */
@@ -67,6 +78,10 @@ export function partsOf(given: readonly string[]): { words: readonly string[]; o
   };
 }
 
+function listed(names: string): string[] {
+  return names.split(',').filter((name) => name !== '');
+}
+
 function unknownCommand(word: string, known: readonly string[]): Misuse {
   const meant = nearest(word, known);
   const hint = meant === undefined ? '' : `; did you mean '${meant}'?`;
@@ -74,7 +89,7 @@ function unknownCommand(word: string, known: readonly string[]): Misuse {
 }
 
 function unknownOption(command: string, option: string, known: readonly string[]): Misuse {
-  return misuse(`${command} has no option '${option}'; it has ${known.join(', ')} and --help`);
+  return misuse(`${command} has no option '${option}'; it has ${[...known, `${ONLY}…`].join(', ')} and --help`);
 }
 
 function misuse(problem: string): Misuse {

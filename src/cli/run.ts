@@ -18,10 +18,11 @@ export type RunOptions = Partial<ServiceOptions>;
  * a command that starts nothing. What goes wrong is one line (with the stack when `logLevel` is `'debug'`) and an exit
  * code. Ctrl+C stops in order and exits with code 0.
  */
-export async function run(options: RunOptions = {}): Promise<Service> {
-  if (assignedSlot() !== undefined) return startService(options);
+export async function run(given: RunOptions = {}): Promise<Service> {
+  if (assignedSlot() !== undefined) return startService(given);
   const args = readArguments(process.argv.slice(2), COMMANDS, 'start');
   if ('problem' in args) return exitMisused(args, `node ${scriptName()} <command>`);
+  const options = args.only === null ? given : { ...given, only: args.only };
   try {
     const result = await COMMANDS[args.command].command({ args, options });
     return typeof result === 'number' ? process.exit(result) : result;

@@ -21,7 +21,13 @@ export async function exitMisused({ problem, showUsage }: Misuse, call: string):
 function usage(call: string): string {
   const rows = Object.entries(COMMANDS).map(([name, line]) => [formOf(name, line), line.does] as const);
   const width = Math.max(...rows.map(([form]) => form.length));
-  return [`Usage: ${call} [options]`, '', ...rows.map(([form, does]) => `  ${form.padEnd(width)}  ${does}`)].join('\n');
+  return [
+    `Usage: ${call} [options]`,
+    '',
+    ...rows.map(([form, does]) => `  ${form.padEnd(width)}  ${does}`),
+    '',
+    'Every command takes --only=<names or kinds>, for a host that has a part of the cluster: --only=register,gateway',
+  ].join('\n');
 }
 
 function formOf(name: string, { options, names }: CommandLine): string {

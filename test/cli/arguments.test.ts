@@ -29,18 +29,22 @@ test.each<[string, Partial<Arguments>]>([
   ['reload Chat Push -g', { command: 'reload', names: ['Chat', 'Push'], graceful: true }],
   ['Chat -g reload', { command: 'reload', names: ['Chat'], graceful: true }],
   ['reload status', { command: 'reload', names: ['status'] }],
-  ['start -- -x status --help', { command: 'start' }],
+  ['start -- -x status --help --only=x', { command: 'start' }],
+  ['--only=register,ChatGateway start', { command: 'start', only: ['register', 'ChatGateway'] }],
+  ['status --only=,gateway,', { command: 'status', only: ['gateway'] }],
 ])("'%s' is read as %o", (line, expected) => {
-  const nothing = { names: [], daemon: false, graceful: false, live: false, quiet: false, json: false };
+  const nothing = { names: [], only: null, daemon: false, graceful: false, live: false, quiet: false, json: false };
   expect(read(line)).toEqual({ ...nothing, ...expected });
 });
 
 test.each([
   ['statr', "Unknown command 'statr'; did you mean 'start'?", true],
   ['--json what', "Unknown command 'what'", true],
-  ['start -g', "start has no option '-g'; it has -d, -q and --help", false],
-  ['start --json', "start has no option '--json'; it has -d, -q and --help", false],
-  ['-x', "start has no option '-x'; it has -d, -q and --help", false],
+  ['start -g', "start has no option '-g'; it has -d, -q, --only=… and --help", false],
+  ['start --json', "start has no option '--json'; it has -d, -q, --only=… and --help", false],
+  ['-x', "start has no option '-x'; it has -d, -q, --only=… and --help", false],
+  ['start --only', "start has no option '--only'; it has -d, -q, --only=… and --help", false],
+  ['start --only=', 'start: --only= lists nothing', false],
   ['start constructor', "start takes no 'constructor'", false],
   ['constructor', "Unknown command 'constructor'", true],
   ['--help', null, true],

@@ -79,6 +79,7 @@ export const BUSINESS_WORKER_CHECKS: Checks<BusinessWorkerOptions> = {
 
 /** Runs your events module: finds the gateways through the Register, links to each, and handles what clients do. */
 export class BusinessWorker extends BaseWorker {
+  override readonly kind = 'BusinessWorker';
   readonly name: string;
   readonly count: number;
   /** Gateways know a worker by its host and name: of two that share both, each would push the other one out. */

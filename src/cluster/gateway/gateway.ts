@@ -20,6 +20,7 @@ import { GATEWAY_CHECKS, GATEWAY_DEFAULTS, type GatewayOptions } from './options
  * what they command. Runs no code of yours but hooks and a router, where given, so that it need not be reloaded.
  */
 export class Gateway extends BaseWorker {
+  override readonly kind = 'Gateway';
   readonly name: string;
   readonly count: number;
   override readonly stopPhase: StopPhase = STOP_PHASE.gateway;

@@ -67,6 +67,7 @@ const RAW = { raw: true } as const;
  * process. It holds nothing that is not made again when the gateways come back, so it may be restarted at any time.
  */
 export class Register extends BaseWorker implements ConnectionOwner {
+  override readonly kind = 'Register';
   readonly name: string;
   readonly count = 1;
   override readonly stopPhase: StopPhase = STOP_PHASE.register;

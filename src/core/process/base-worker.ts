@@ -38,6 +38,8 @@ export type StopPhase = (typeof STOP_PHASE)[keyof typeof STOP_PHASE];
  * process that is to do the work, once. Making one is enough to have `run()` start it.
  */
 export abstract class BaseWorker {
+  /** `Gateway`, `BusinessWorker`, `Register`, `Worker`: what the class is called, also where it is derived from. */
+  readonly kind: string = 'Worker';
   abstract readonly name: string;
   /** Processes of this worker; one in single-process mode. */
   abstract readonly count: number;

@@ -82,12 +82,16 @@ export class Master implements Engine {
   #failure: StartError | undefined;
   #stop: Promise<void> | undefined;
 
-  constructor(workers: readonly BaseWorker[], options: MasterOptions) {
+  /**
+   * @param made all that the entry script makes, in its order
+   * @param workers those of them that are to run
+   */
+  constructor(made: readonly BaseWorker[], workers: readonly BaseWorker[], options: MasterOptions) {
     this.#workers = workers;
     this.#logger = options.logger;
     this.#stopTimeout = options.stopTimeout;
-    this.#places = workers.flatMap((worker, index) =>
-      Array.from({ length: worker.count }, (_, id) => emptyPlace(worker, index, id)),
+    this.#places = workers.flatMap((worker) =>
+      Array.from({ length: worker.count }, (_, id) => emptyPlace(worker, made.indexOf(worker), id)),
     );
   }
 

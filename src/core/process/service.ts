@@ -16,6 +16,7 @@ import {
 } from '../../util/mod.js';
 import { BaseWorker } from './base-worker.js';
 import { assignedSlot, EXIT_UNCAUGHT, startChild } from './child.js';
+import { chosenOf } from './chosen.js';
 import type { Claim } from './control/claim.js';
 import { claim } from './control/claim.js';
 import { ControlClient } from './control/client.js';
@@ -44,6 +45,11 @@ export interface ServiceOptions {
   readonly processes: 'many' | 'single';
   /** The workers to start; null starts all that were made. The same ones each time the entry script runs. */
   readonly workers: readonly BaseWorker[] | null;
+  /**
+   * Names of workers, or their kinds (`register`, `gateway`, `businessworker`, `worker`): what runs on this host, of a
+   * cluster that is spread over several by the same entry script. null: all. On the command line `--only=gateway,register`.
+   */
+  readonly only: readonly string[] | null;
   /** Where messages go, each with its source in front; null writes lines to standard error. */
   readonly logger: Logger | null;
   /** What is not written to standard error; a logger of your own has its own level. */
@@ -57,8 +63,8 @@ export interface ServiceOptions {
   readonly ownsProcess: boolean;
   /**
    * Holds the pid of the running service; the control socket, by which the commands find it, lies beside it. Relative to
-   * the folder of the entry script; null: `gatewayworker.<entry script>.pid` there. Two services of one entry script
-   * need one each.
+   * the folder of the entry script; null: `gatewayworker.<entry script>.pid` there, or `….<only>.pid` where `only` is
+   * given. Two services of one entry script need one each.
    */
   readonly pidFile: string | null;
 }
@@ -66,6 +72,7 @@ export interface ServiceOptions {
 export const SERVICE_DEFAULTS: Readonly<ServiceOptions> = Object.freeze({
   processes: 'many',
   workers: null,
+  only: null,
   logger: null,
   logLevel: 'info',
   stopTimeout: 1.5,
@@ -76,6 +83,7 @@ export const SERVICE_DEFAULTS: Readonly<ServiceOptions> = Object.freeze({
 const CHECKS: Checks<ServiceOptions> = {
   processes: oneOf('many', 'single'),
   workers: orNull(workerList),
+  only: orNull(textList),
   logger: orNull(loggerMethods),
   logLevel: oneOf('debug', 'info', 'warn', 'error'),
   stopTimeout: seconds(),
@@ -123,14 +131,15 @@ export async function startService(
   control: ControlFacts | null = null,
 ): Promise<Service> {
   const options = readOptions('run', SERVICE_DEFAULTS, CHECKS, given);
-  const workers = options.workers ?? takeAll();
-  forget(workers);
+  const made = options.workers ?? takeAll();
+  forget(made);
   const stopTimeout = options.stopTimeout * 1000;
   const loggerFor = (source: string) => sourceLogger(options, source);
 
   const slot = assignedSlot();
-  if (slot !== undefined) return startChild(workers, slot, { loggerFor, stopTimeout });
+  if (slot !== undefined) return startChild(made, slot, { loggerFor, stopTimeout });
 
+  const workers = chosenOf(made, options.only);
   if (workers.length === 0) {
     throw new StartError(
       'GW_START_NO_WORKERS',
@@ -155,7 +164,7 @@ export async function startService(
     const stopped = () => {
       running = undefined;
     };
-    const engine = new Master(workers, { logger: log, stopTimeout });
+    const engine = new Master(made, workers, { logger: log, stopTimeout });
     running = await launch(engine, workers, { options, log, control, stopped });
     return running;
   } catch (error) {
@@ -184,8 +193,8 @@ function refuseNamesakes(workers: readonly BaseWorker[]): void {
  * @throws OptionsError
  */
 export async function openControl(given: Partial<ServiceOptions> = {}): Promise<ControlClient> {
-  const { pidFile } = readOptions('run', SERVICE_DEFAULTS, CHECKS, given);
-  const paths = controlPaths(pidFile);
+  const { pidFile, only } = readOptions('run', SERVICE_DEFAULTS, CHECKS, given);
+  const paths = controlPaths(pidFile, only);
   if (paths === undefined) throw new ControlError('GW_CONTROL_NOT_RUNNING', 'not running');
   return ControlClient.open(paths);
 }
@@ -245,11 +254,11 @@ async function launch(engine: Engine, workers: readonly BaseWorker[], how: Launc
 /** undefined: there is no entry script to be found by. @throws StartError */
 async function claimFor(
   engine: Engine,
-  { pidFile }: ServiceOptions,
+  { pidFile, only }: ServiceOptions,
   hello: () => Hello,
   leave: (why: string, graceful: boolean) => Promise<void>,
 ): Promise<Claim | undefined> {
-  const paths = controlPaths(pidFile);
+  const paths = controlPaths(pidFile, only);
   if (paths === undefined) return undefined;
   return claim(paths, {
     hello,
@@ -313,6 +322,12 @@ function sourceLogger(options: ServiceOptions, source: string): Logger {
 
 function workerList(value: unknown): ReturnType<Check> {
   return Array.isArray(value) && value.every((entry) => entry instanceof BaseWorker) ? undefined : 'a list of workers';
+}
+
+function textList(value: unknown): ReturnType<Check> {
+  return Array.isArray(value) && value.every((entry) => nonEmptyText(entry) === undefined)
+    ? undefined
+    : 'a list of names';
 }
 
 function ignore(): void {}

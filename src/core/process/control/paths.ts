@@ -35,13 +35,15 @@ export interface ControlPaths {
 
 /**
  * @param pidFile relative to the folder of the entry script, so that a command finds it wherever it is called from; null:
- *   `gatewayworker.<entry script>.pid` there
+ *   `gatewayworker.<entry script>.pid` there, or `gatewayworker.<entry script>.<only>.pid`
  * @returns undefined where there is no entry script to be named by
  */
-export function controlPaths(pidFile: string | null): ControlPaths | undefined {
+export function controlPaths(pidFile: string | null, only: readonly string[] | null = null): ControlPaths | undefined {
   const entry = entryFile();
   if (pidFile === null && entry === undefined) return undefined;
-  const named = pidFile ?? `gatewayworker.${basename(entry ?? '')}.pid`;
+  const parts = [...new Set(only?.map(fileName))].sort();
+  const part = only === null ? '' : `.${parts.join('+')}`;
+  const named = pidFile ?? `gatewayworker.${basename(entry ?? '')}${part}.pid`;
   const path = resolve(entry === undefined ? process.cwd() : dirname(entry), named);
   const file = join(realFolder(dirname(path)), basename(path));
   return {
@@ -98,6 +100,11 @@ function entryFile(): string | undefined {
   } catch {
     return named;
   }
+}
+
+/** A worker may have any name. */
+function fileName(text: string): string {
+  return encodeURIComponent(text.toLowerCase()).replaceAll('*', '%2A');
 }
 
 function realFolder(folder: string): string {

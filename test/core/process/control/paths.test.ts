@@ -39,6 +39,17 @@ test('it is the same one however the entry script is named', () => {
   }
 });
 
+test('parts of a cluster that run apart have one each, in whatever order and case they are named by', () => {
+  const place = realpathSync(folder());
+  entry(join(place, 'start.js'));
+  const names = (only: readonly string[]) => controlPaths(null, only)?.pidFile;
+  expect(names(['gateway'])).toBe(join(place, 'gatewayworker.start.js.gateway.pid'));
+  expect(names(['Register', 'gateway'])).toBe(join(place, 'gatewayworker.start.js.gateway+register.pid'));
+  expect(names(['gateway', 'register', 'gateway'])).toBe(names(['Register', 'gateway']));
+  expect(names(['../a b*'])).toBe(join(place, 'gatewayworker.start.js...%2Fa%20b%2A.pid'));
+  expect(controlPaths('x.pid', ['gateway'])?.pidFile).toBe(join(place, 'x.pid'));
+});
+
 test('one of your own is taken from the folder of the entry script', () => {
   const place = realpathSync(folder());
   entry(join(place, 'start.js'));
