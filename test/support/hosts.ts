@@ -55,12 +55,7 @@ export function makeHosts(names: readonly string[]): Host[] {
     return {
       name,
       address,
-      start: (script, options = {}) =>
-        startScript('netns', {
-          ...options,
-          interpreter: 'ip',
-          args: ['exec', space, process.execPath, script, ...(options.args ?? [])],
-        }),
+      start: (script, options = {}) => startScript(script, { ...options, within: ['ip', 'netns', 'exec', space] }),
       setUp: (up) => inside(wire, 'link', 'set', plug, up ? 'up' : 'down'),
     };
   });

@@ -11,6 +11,8 @@ export interface ScriptOptions {
   /** What runs the script; default: Node.js. */
   readonly interpreter?: string;
   readonly args?: readonly string[];
+  /** A command that runs another one, in front of the interpreter: `ip netns exec host`. */
+  readonly within?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** What runs Node.js scripts in the same folder, so that commands find what another one has started. */
   readonly beside?: Script;
@@ -76,9 +78,11 @@ export class Script {
   readonly entry: string;
   readonly #process: ChildProcess;
 
-  constructor(script: string, { interpreter = process.execPath, args = [], env = {} }: ScriptOptions) {
+  constructor(script: string, options: ScriptOptions) {
+    const { interpreter = process.execPath, within = [], args = [], env = {} } = options;
+    const [command = interpreter, ...rest] = [...within, interpreter, script, ...args];
     this.entry = script;
-    this.#process = spawn(interpreter, [script, ...args], {
+    this.#process = spawn(command, rest, {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
