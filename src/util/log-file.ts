@@ -26,8 +26,6 @@ export class LogFile {
   #fd: number;
   #lost = 0;
   #reason = '';
-  /** The end of the file is a part of a line. */
-  #torn = false;
 
   /** Makes it, and the folders that lead to it, where they are missing. @throws the system's error */
   constructor(path: string) {
@@ -49,17 +47,16 @@ export class LogFile {
 
   /** Never throws: a full disk costs lines, not the service. */
   write(line: string): void {
-    const bytes = Buffer.from(this.#torn ? `\n${line}` : line);
-    let written = 0;
     try {
+      // When a disk is full, the last of what it took, of this process or another, may be a part of a line.
+      const bytes = Buffer.from(this.#lost > 0 && this.size > 0 ? `\n${line}` : line);
+      let written = 0;
       while (written < bytes.length) written += writeSync(this.#fd, bytes, written);
     } catch (error) {
-      this.#torn = written > 0 || this.#torn;
       this.#lost += 1;
       this.#reason = messageOf(error);
       return;
     }
-    this.#torn = false;
     if (this.#lost === 0) return;
     const lost = this.#lost;
     this.#lost = 0;
@@ -76,7 +73,6 @@ export class LogFile {
     }
     closeSync(this.#fd);
     this.#fd = fd;
-    this.#torn = false;
     return true;
   }
 
