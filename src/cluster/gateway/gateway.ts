@@ -22,6 +22,8 @@ import { GATEWAY_CHECKS, GATEWAY_DEFAULTS, type GatewayOptions } from './options
 export class Gateway extends BaseWorker {
   readonly name: string;
   readonly count: number;
+  override readonly user: string;
+  override readonly group: string;
   override readonly stopPhase: StopPhase = STOP_PHASE.gateway;
   readonly #address: NetAddress;
   readonly #options: Readonly<GatewayOptions>;
@@ -39,6 +41,8 @@ export class Gateway extends BaseWorker {
     this.#registerAddresses = checkRegisterAddresses(this.#options.registerAddress);
     this.name = this.#options.name;
     this.count = this.#options.count;
+    this.user = this.#options.user;
+    this.group = this.#options.group;
     const { startPort, count, protocol, tls } = this.#options;
     checkProtocolScheme('Gateway', this.#address, protocol);
     if (tls !== null) checkTls('Gateway', tls);

@@ -1,10 +1,13 @@
+export type { AccountOptions } from './account.js';
+export { ACCOUNT_CHECKS, ACCOUNT_DEFAULTS } from './account.js';
 export type { PlannedListen, ProcessContext, StopPhase } from './base-worker.js';
 export { BaseWorker, STOP_PHASE } from './base-worker.js';
 export { assignedSlot } from './child.js';
 export type { ProcessState, ReloadOptions, ReloadResult } from './engine.js';
 export { ReloadError, StartError } from './errors.js';
+export { logFilePath, unwritable } from './logs.js';
 export type { Service, ServiceOptions } from './service.js';
-export { startService } from './service.js';
+export { readServiceOptions, startService } from './service.js';
 export type {
   Blocked,
   ConnectionRow,

@@ -1,9 +1,13 @@
+import { resolve } from 'node:path';
 import process from 'node:process';
-import type { Check, Checks, Logger, LogLevel } from '../../util/mod.js';
+import type { Check, Checks, LogFormat, Logger, LogLevel } from '../../util/mod.js';
 import {
   flag,
-  lineLogger,
+  integer,
   loggerMethods,
+  messageOf,
+  nonEmptyText,
+  OptionsError,
   oneOf,
   orNull,
   readOptions,
@@ -11,10 +15,15 @@ import {
   setProcessLogger,
   stackOf,
 } from '../../util/mod.js';
+import type { AccountOptions } from './account.js';
+import { ACCOUNT_DEFAULTS, commonAccount, keepsAccount, takeAccount } from './account.js';
 import { BaseWorker } from './base-worker.js';
+import type { Slot } from './child.js';
 import { assignedSlot, EXIT_UNCAUGHT, startChild } from './child.js';
 import type { Engine, ProcessState, ReloadOptions, ReloadResult } from './engine.js';
 import { StartError } from './errors.js';
+import type { ServiceLogs } from './logs.js';
+import { childLogs, openLogs } from './logs.js';
 import { Master } from './master.js';
 import { forget, takeAll } from './registry.js';
 import { onStopSignals, surviveLostOutput } from './signals.js';
@@ -32,10 +41,23 @@ export interface ServiceOptions {
   readonly processes: 'many' | 'single';
   /** The workers to start; null starts all that were made. The same ones each time the entry script runs. */
   readonly workers: readonly BaseWorker[] | null;
-  /** Where messages go, each with its source in front; null writes lines to standard error. */
+  /** Takes all messages, each with its source in front, in place of lines; it knows its own level, format and files. */
   readonly logger: Logger | null;
-  /** What is not written to standard error; a logger of your own has its own level. */
+  /** Lines below it are not written. */
   readonly logLevel: LogLevel;
+  /** `text`: lines for people. `json`: an object a line, for machines. */
+  readonly logFormat: LogFormat;
+  /**
+   * Where lines go besides standard error; null: nowhere, and in the background `gatewayworker.log` beside the entry
+   * script. In the background they go nowhere else.
+   */
+  readonly logFile: string | null;
+  /** Bytes of the log file from which on it is put aside as `<logFile>.1`, in place of the one before; 0: never. */
+  readonly logFileMaxSize: number;
+  /** Start in the background, as with `-d`. */
+  readonly daemonize: boolean;
+  /** What the program's own output (`console.log`) is added to in the background; null: it is thrown away. */
+  readonly stdoutFile: string | null;
   /** Seconds that an orderly stop may take in all; what is left then is killed. Ctrl+C is over within two seconds. */
   readonly stopTimeout: number;
   /**
@@ -50,15 +72,25 @@ export const SERVICE_DEFAULTS: Readonly<ServiceOptions> = Object.freeze({
   workers: null,
   logger: null,
   logLevel: 'info',
+  logFormat: 'text',
+  logFile: null,
+  logFileMaxSize: 10_485_760,
+  daemonize: false,
+  stdoutFile: null,
   stopTimeout: 1.5,
   ownsProcess: true,
 });
 
-const CHECKS: Checks<ServiceOptions> = {
+export const SERVICE_CHECKS: Checks<ServiceOptions> = {
   processes: oneOf('many', 'single'),
   workers: orNull(workerList),
   logger: orNull(loggerMethods),
   logLevel: oneOf('debug', 'info', 'warn', 'error'),
+  logFormat: oneOf('text', 'json'),
+  logFile: orNull(nonEmptyText),
+  logFileMaxSize: integer(0),
+  daemonize: flag,
+  stdoutFile: orNull(nonEmptyText),
   stopTimeout: seconds(),
   ownsProcess: flag,
 };
@@ -86,6 +118,33 @@ export interface Service {
 
 let running: Service | 'starting' | undefined;
 
+/** What goes with the start of an engine. */
+interface Launch {
+  readonly workers: readonly BaseWorker[];
+  readonly options: ServiceOptions;
+  readonly logs: ServiceLogs;
+  /** To be called once nothing runs any more. */
+  readonly over: () => void;
+}
+
+/** @throws OptionsError */
+export function readServiceOptions(given: Partial<ServiceOptions>): Readonly<ServiceOptions> {
+  const options = readOptions('run', SERVICE_DEFAULTS, SERVICE_CHECKS, given);
+  const { logger, logFile, stdoutFile, daemonize, ownsProcess } = options;
+  const ofLines = (['logFormat', 'logFile', 'logFileMaxSize'] as const).find((name) => given[name] != null);
+  if (logger !== null && ofLines !== undefined) {
+    throw impossible(`option '${ofLines}' goes with the lines that 'logger' replaces; give one of them`);
+  }
+  if (daemonize && !ownsProcess) {
+    throw impossible("'daemonize' starts the whole program in the background; without 'ownsProcess' it can't be used");
+  }
+  // Put aside with its log file, the program's output would go to a file that the next rotation deletes.
+  if (logFile !== null && stdoutFile !== null && resolve(logFile) === resolve(stdoutFile)) {
+    throw impossible("'logFile' and 'stdoutFile' must be two files");
+  }
+  return options;
+}
+
 /**
  * Starts the workers and resolves when each process is ready. Never resolves in a worker process, so what follows it in
  * the entry script runs once.
@@ -94,14 +153,11 @@ let running: Service | 'starting' | undefined;
  * @throws OptionsError
  */
 export async function startService(given: Partial<ServiceOptions> = {}): Promise<Service> {
-  const options = readOptions('run', SERVICE_DEFAULTS, CHECKS, given);
+  const options = readServiceOptions(given);
   const workers = options.workers ?? takeAll();
   forget(workers);
-  const stopTimeout = options.stopTimeout * 1000;
-  const loggerFor = (source: string) => sourceLogger(options, source);
-
   const slot = assignedSlot();
-  if (slot !== undefined) return startChild(workers, slot, { loggerFor, stopTimeout });
+  if (slot !== undefined) return startSlot(workers, slot, options);
 
   if (workers.length === 0) {
     throw new StartError(
@@ -110,11 +166,7 @@ export async function startService(given: Partial<ServiceOptions> = {}): Promise
     );
   }
   refuseNamesakes(workers);
-  if (options.processes === 'single') {
-    const log = loggerFor('service');
-    setProcessLogger(log);
-    return launch(new Single(workers, { logger: log, loggerFor, stopTimeout }), workers, options, log);
-  }
+  if (options.processes === 'single') return startEngine(workers, options, accountOfAll(workers, options), ignore);
   if (running !== undefined) {
     throw new StartError(
       'GW_START_TWICE',
@@ -122,17 +174,63 @@ export async function startService(given: Partial<ServiceOptions> = {}): Promise
     );
   }
   running = 'starting';
+  const stopped = () => {
+    running = undefined;
+  };
   try {
-    const log = loggerFor('master');
-    const stopped = () => {
-      running = undefined;
-    };
-    running = await launch(new Master(workers, { logger: log, stopTimeout }), workers, options, log, stopped);
+    running = await startEngine(workers, options, ACCOUNT_DEFAULTS, stopped);
     return running;
   } catch (error) {
-    running = undefined;
+    stopped();
     throw error;
   }
+}
+
+/** In a worker process: starts the worker that it is for. */
+function startSlot(workers: readonly BaseWorker[], slot: Slot, options: ServiceOptions): Promise<never> {
+  const worker = workers[slot.index];
+  const logs = childLogs(options, worker === undefined || keepsAccount(worker));
+  return startChild(workers, slot, { ...logs, stopTimeout: options.stopTimeout * 1000 });
+}
+
+/** @param account what this process is to become before it starts anything */
+async function startEngine(
+  workers: readonly BaseWorker[],
+  options: ServiceOptions,
+  account: AccountOptions,
+  stopped: () => void,
+): Promise<Service> {
+  const stopTimeout = options.stopTimeout * 1000;
+  const many = options.processes === 'many';
+  const logs = openLogs(options, many ? 'master' : 'service');
+  const { log, loggerFor, keeper } = logs;
+  if (!many) setProcessLogger(log);
+  try {
+    takeAccount(account);
+    const engine = many
+      ? new Master(workers, { logger: log, stopTimeout, logKeeper: keeper })
+      : new Single(workers, { logger: log, loggerFor, stopTimeout });
+    const over = () => {
+      stopped();
+      keeper?.close();
+    };
+    const service = await launch(engine, { workers, options, logs, over });
+    if (options.daemonize) log.info('started');
+    return service;
+  } catch (error) {
+    if (options.daemonize) log.error(messageOf(error));
+    keeper?.close();
+    throw error;
+  }
+}
+
+/** What a process that is to run all workers has to become. @throws StartError, OptionsError */
+function accountOfAll(workers: readonly BaseWorker[], { ownsProcess }: ServiceOptions): AccountOptions {
+  const account = commonAccount(workers);
+  if (!ownsProcess && !keepsAccount(account)) {
+    throw impossible("a worker's 'user' and 'group' would change those of a program that is not its own");
+  }
+  return account;
 }
 
 function refuseNamesakes(workers: readonly BaseWorker[]): void {
@@ -148,14 +246,9 @@ function refuseNamesakes(workers: readonly BaseWorker[]): void {
   }
 }
 
-async function launch(
-  engine: Engine,
-  workers: readonly BaseWorker[],
-  options: ServiceOptions,
-  log: Logger,
-  stopped: () => void = ignore,
-): Promise<Service> {
-  const release = options.ownsProcess ? own(engine, options, log) : ignore;
+async function launch(engine: Engine, plan: Launch): Promise<Service> {
+  const { workers, options, over } = plan;
+  const release = options.ownsProcess ? own(engine, plan) : ignore;
   try {
     await engine.start();
   } catch (error) {
@@ -172,13 +265,13 @@ async function launch(
     stop: async (graceful) => {
       await engine.stop(graceful);
       release();
-      stopped();
+      over();
     },
   };
 }
 
 /** Ties the life of this process to the service; returns what unties them. */
-function own(engine: Engine, options: ServiceOptions, log: Logger): () => void {
+function own(engine: Engine, { options, logs: { log, lastWords } }: Launch): () => void {
   surviveLostOutput();
   if (options.processes === 'many') process.title = 'gatewayworker: master';
   const releaseSignals = onStopSignals(
@@ -196,9 +289,17 @@ function own(engine: Engine, options: ServiceOptions, log: Logger): () => void {
     },
   );
   // The master runs no user code but the entry script, and Node's own way is right for that: the stack, and exit code 1.
-  if (options.processes === 'many') return releaseSignals;
+  if (options.processes === 'many') {
+    const report = (error: unknown, origin: NodeJS.UncaughtExceptionOrigin) =>
+      lastWords?.error(uncaughtText(error, origin));
+    process.on('uncaughtExceptionMonitor', report);
+    return () => {
+      releaseSignals();
+      process.off('uncaughtExceptionMonitor', report);
+    };
+  }
   const onUncaught = async (error: unknown, origin: NodeJS.UncaughtExceptionOrigin) => {
-    log.error(`${origin === 'unhandledRejection' ? 'unhandled rejection' : 'uncaught exception'}: ${stackOf(error)}`);
+    log.error(uncaughtText(error, origin));
     await engine.stop();
     process.exit(EXIT_UNCAUGHT);
   };
@@ -212,16 +313,12 @@ function own(engine: Engine, options: ServiceOptions, log: Logger): () => void {
   };
 }
 
-/** A logger that says who speaks. */
-function sourceLogger(options: ServiceOptions, source: string): Logger {
-  const { logger: own } = options;
-  if (own === null) return lineLogger(source, options.logLevel);
-  return {
-    debug: (message, fields) => own.debug(`${source} ${message}`, fields),
-    info: (message, fields) => own.info(`${source} ${message}`, fields),
-    warn: (message, fields) => own.warn(`${source} ${message}`, fields),
-    error: (message, fields) => own.error(`${source} ${message}`, fields),
-  };
+function uncaughtText(error: unknown, origin: NodeJS.UncaughtExceptionOrigin): string {
+  return `${origin === 'unhandledRejection' ? 'unhandled rejection' : 'uncaught exception'}: ${stackOf(error)}`;
+}
+
+function impossible(text: string): OptionsError {
+  return new OptionsError('GW_OPTION_INVALID', `run: ${text}`);
 }
 
 function workerList(value: unknown): ReturnType<Check> {
