@@ -6,7 +6,8 @@ import { GatewayWorkerError, nearest } from '../util/mod.js';
 import { readArguments } from './arguments.js';
 import type { Command } from './commands/command.js';
 import { notThereYet } from './commands/not-there-yet.js';
-import { start } from './commands/start.js';
+import { start, startOptions } from './commands/start.js';
+import { inBackground, reportFailed } from './daemon.js';
 import { EXIT_FAILED, EXIT_USAGE } from './exit-codes.js';
 
 export type RunOptions = Partial<ServiceOptions>;
@@ -18,7 +19,7 @@ interface Row {
 
 /** Adding a command is adding a row. */
 const COMMANDS = {
-  start: { does: 'start in the foreground; with -d in the background (not there yet)', command: start },
+  start: { does: 'start in the foreground, until Ctrl+C; with -d in the background', command: start },
   stop: { does: 'stop in order (not there yet)', command: notThereYet },
   restart: { does: 'stop and start (not there yet)', command: notThereYet },
   reload: { does: 'replace the processes one by one (not there yet)', command: notThereYet },
@@ -33,21 +34,28 @@ const COMMANDS = {
  * Resolves when every process is ready, once, in the master; the code behind it does not run in worker processes. A
  * start that fails prints one line (with the stack when `logLevel` is `'debug'`) and exits with code 1; a command that is
  * not there exits with code 2. Ctrl+C stops in order and exits with code 0.
+ *
+ * With `-d`, or `daemonize`, the entry script runs once more in the background; there this resolves, and in the command
+ * that was given it never does.
  */
 export async function run(options: RunOptions = {}): Promise<Service> {
-  if (assignedSlot() !== undefined) return startService(options);
   const names = Object.keys(COMMANDS);
   const args = readArguments(process.argv.slice(2), names);
-  if (!isCommand(args.command)) {
-    console.error(usage(args.command, names));
+  if (assignedSlot() !== undefined) return startService(startOptions({ args, options }));
+  // The arguments are those of the command that starts it there, which may be a restart.
+  const command = inBackground() ? 'start' : args.command;
+  if (!isCommand(command)) {
+    console.error(usage(command, names));
     return process.exit(EXIT_USAGE);
   }
   try {
-    return await COMMANDS[args.command].command({ args, options });
+    return await COMMANDS[command].command({ args, options });
   } catch (error) {
     // What is not an error of ours is a bug, of ours or of the entry script's: it keeps its stack.
     if (!(error instanceof GatewayWorkerError)) throw error;
-    console.error(options.logLevel === 'debug' ? withStack(error) : error.message);
+    const text = options.logLevel === 'debug' ? withStack(error) : error.message;
+    if (inBackground()) reportFailed(text);
+    console.error(text);
     return process.exit(EXIT_FAILED);
   }
 }
