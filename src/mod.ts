@@ -25,5 +25,5 @@ export { ReloadError, StartError, Worker, WorkerConnection } from './core/proces
 export type { HandshakeRequest, HandshakeResponse, Protocol, ProtocolConnection } from './core/protocols/mod.js';
 export { ProtocolError } from './core/protocols/mod.js';
 export { Timer } from './core/timers/mod.js';
-export type { Logger, LogLevel } from './util/mod.js';
+export type { LogFormat, Logger, LogLevel } from './util/mod.js';
 export { GatewayWorkerError, OptionsError } from './util/mod.js';

@@ -14,6 +14,8 @@ export interface Banner {
   readonly system: string;
   readonly mode: 'many' | 'single';
   readonly rows: readonly BannerRow[];
+  /** The last lines: how to stop it. */
+  readonly hint: string;
 }
 
 const HEADINGS: readonly string[] = ['worker', 'listen', 'processes', 'state'];
@@ -22,7 +24,7 @@ const TITLE = ' GATEWAYWORKER ';
 const NARROWEST = 60;
 
 /** What stands on the screen once everything is ready: lines without one at the end. */
-export function bannerText({ version, node, system, mode, rows }: Banner): string {
+export function bannerText({ version, node, system, mode, rows, hint }: Banner): string {
   const cells = rows.map((row) => [row.worker, listenText(row.listens), String(row.processes), '[OK]']);
   const widths = HEADINGS.map((heading, column) =>
     Math.max(heading.length, ...cells.map((line) => line[column]?.length ?? 0)),
@@ -40,7 +42,7 @@ export function bannerText({ version, node, system, mode, rows }: Banner): strin
     rule(' WORKERS ', width),
     ...table,
     rule('', width),
-    'Press Ctrl+C to stop.',
+    hint,
   ].join('\n');
 }
 

@@ -16,7 +16,7 @@ export const COMMANDS = {
   start: {
     options: { '-d': 'daemon', '-q': 'quiet' },
     names: null,
-    does: 'start in the foreground; -d in the background (not there yet), -q without the banner',
+    does: 'start in the foreground; -d in the background, -q without the banner',
     command: start,
   },
   stop: {

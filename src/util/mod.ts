@@ -2,9 +2,10 @@ export { Arena } from './arena.js';
 export { ByteQueue } from './byte-queue.js';
 export type { ErrorFields } from './errors.js';
 export { GatewayWorkerError, messageOf, stackOf } from './errors.js';
+export { LogFile, openToAppend } from './log-file.js';
 export { LogThrottle } from './log-throttle.js';
-export type { LogFields, Logger, LogLevel } from './logger.js';
-export { lineLogger, processLogger, setProcessLogger, silentLogger } from './logger.js';
+export type { LogFields, LogFormat, Logger, LogLevel } from './logger.js';
+export { lineLogger, processLogger, setProcessLogger, silentLogger, writeToStandardError } from './logger.js';
 export type { Check, Checks } from './options.js';
 export {
   callback,

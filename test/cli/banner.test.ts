@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 
 import { bannerText } from '../../src/cli/banner.js';
 
-const ABOUT = { version: '0.1.0', node: 'v20.19.0', system: 'linux x64' } as const;
+const ABOUT = { version: '0.1.0', node: 'v20.19.0', system: 'linux x64', hint: 'Press Ctrl+C to stop.' } as const;
 
 test('the banner lists the workers with their addresses and processes', () => {
   const text = bannerText({

@@ -535,8 +535,8 @@ describe('connections', () => {
 
 describe('the command line', () => {
   test.each([
-    [['stop', '--now'], "stop has no option '--now'; it has -g and --help\n"],
-    [['--json', 'stop'], "stop has no option '--json'; it has -g and --help\n"],
+    [['stop', '--now'], "stop has no option '--now'; it has -g, --only=… and --help\n"],
+    [['--json', 'stop'], "stop has no option '--json'; it has -g, --only=… and --help\n"],
     [['status', 'Talk'], "status takes no 'Talk'\n"],
   ])('%s is one line and exit code 2', async (args, line) => {
     const service = await Service.launch({}, args);
@@ -588,7 +588,7 @@ describe('the command of the package', () => {
     [['stop'], 2, /^Which entry script\?\n/],
     [['relaod', SERVICE], 2, /^Unknown command 'relaod'; did you mean 'reload'\?\n\nUsage: gatewayworker/],
     [['stop', 'nowhere.js'], 2, /^There is no script nowhere\.js\n$/],
-    [['stop', SERVICE, '-x'], 2, /^stop has no option '-x'; it has -g and --help\n$/],
+    [['stop', SERVICE, '-x'], 2, /^stop has no option '-x'; it has -g, --only=… and --help\n$/],
     [['stop', SERVICE, 'Talk'], 2, /^stop takes no 'Talk'\n$/],
   ])('%s ends with exit code %s', async (args, code, output) => {
     const script = startScript(BIN, { args, interpreter: process.execPath });

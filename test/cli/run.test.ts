@@ -27,13 +27,6 @@ test('an unknown command shows the usage and the nearest one, with exit code 2',
   expect(script.output).not.toContain('started as');
 });
 
-test('a command that is not there yet says so, with exit code 2', async () => {
-  const script = startFixture('three-kinds', 'start', '-d');
-  expect(await script.exit()).toEqual({ code: 2, signal: null });
-  expect(script.output).toContain("The command 'start -d' is not there yet");
-  expect(script.output).not.toContain('started as');
-});
-
 test('nothing to start is one line and exit code 1', async () => {
   const script = startFixture('no-workers', 'start');
   expect(await script.exit()).toEqual({ code: 1, signal: null });

@@ -1,9 +1,13 @@
 import type { AddressInfo, Server } from 'node:net';
 import { createServer } from 'node:net';
 
-/** A port that was free a moment ago; for programs that must be told their port before they start. */
-export async function freePort(host = '127.0.0.1'): Promise<number> {
-  const { server, port } = await busyPort(host);
+/**
+ * A port that was free a moment ago; for programs that must be told their port before they start.
+ *
+ * @param wanted only this one will do; fails when it is not free
+ */
+export async function freePort(host = '127.0.0.1', wanted = 0): Promise<number> {
+  const { server, port } = await busyPort(host, wanted);
   await closed(server);
   return port;
 }

@@ -174,14 +174,16 @@ function titleOf(pid: number): string {
   }
 }
 
-interface ProcessEntry {
+export interface ProcessEntry {
   readonly pid: number;
   readonly state: string;
   readonly parent: number;
   readonly group: number;
+  readonly session: number;
 }
 
-function processesWhere(condition: (entry: ProcessEntry) => boolean): number[] {
+/** Pids of those that live and fulfil the condition. */
+export function processesWhere(condition: (entry: ProcessEntry) => boolean): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map((name) => readProcess(Number(name)))
@@ -190,7 +192,8 @@ function processesWhere(condition: (entry: ProcessEntry) => boolean): number[] {
     .map((entry) => entry.pid);
 }
 
-function readProcess(pid: number): ProcessEntry | undefined {
+/** Undefined where there is none. */
+export function readProcess(pid: number): ProcessEntry | undefined {
   let stat: string;
   try {
     stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -198,6 +201,6 @@ function readProcess(pid: number): ProcessEntry | undefined {
     return undefined;
   }
   // The name stands in brackets and may hold anything; what follows the last bracket is regular.
-  const [state = '', parent, group] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return { pid, state, parent: Number(parent), group: Number(group) };
+  const [state = '', parent, group, session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return { pid, state, parent: Number(parent), group: Number(group), session: Number(session) };
 }

@@ -1,20 +1,40 @@
+import { relative } from 'node:path';
 import process from 'node:process';
-import type { BaseWorker, Service } from '../../core/process/mod.js';
-import { startService } from '../../core/process/mod.js';
+import type { BaseWorker, Service, ServiceOptions } from '../../core/process/mod.js';
+import { logFilePath, startService } from '../../core/process/mod.js';
 import { bannerText } from '../banner.js';
+import { inBackground, reportReady, startInBackground } from '../daemon.js';
 import { packageVersion } from '../version.js';
 import type { CommandContext } from './command.js';
-import { notThereYet } from './not-there-yet.js';
 
-/** `start`: everything in the foreground, until Ctrl+C or a `stop`. */
+/** `start`: everything in the foreground, until Ctrl+C or a `stop`. `start -d`: in the background. */
 export async function start(context: CommandContext): Promise<Service> {
-  if (context.args.daemon) return notThereYet(context);
-  const service = await startService(context.options, { version: packageVersion(), daemon: false });
-  if (!context.args.quiet) console.log(banner(service));
+  const options = startOptions(context);
+  const daemon = options.daemonize === true;
+  if (daemon && !inBackground()) return startInBackground(options);
+  const service = await startService(options, { version: packageVersion(), daemon });
+  const hint = daemon ? backgroundHint(options) : 'Press Ctrl+C to stop.';
+  const text = context.args.quiet ? '' : banner(service, hint);
+  if (daemon) reportReady(text);
+  else if (text !== '') console.log(text);
   return service;
 }
 
-function banner(service: Service): string {
+/** The options with what the command line says. */
+export function startOptions({ args, options }: CommandContext): Partial<ServiceOptions> {
+  return args.daemon ? { ...options, daemonize: true } : options;
+}
+
+function backgroundHint(options: Partial<ServiceOptions>): string {
+  const logFile = logFilePath(options);
+  return [
+    `Started in the background as process ${process.pid}.`,
+    ...(logFile === null ? [] : [`Its log is ${logFile}`]),
+    `Stop it with: node ${relative(process.cwd(), process.argv[1] ?? '')} stop`,
+  ].join('\n');
+}
+
+function banner(service: Service, hint: string): string {
   return bannerText({
     version: packageVersion(),
     node: process.version,
@@ -25,6 +45,7 @@ function banner(service: Service): string {
       listens: clientAddresses(worker),
       processes: service.mode === 'single' ? 1 : worker.count,
     })),
+    hint,
   });
 }
 

@@ -1,4 +1,11 @@
-import { BaseWorker, type PlannedListen, type ProcessContext } from '../../core/process/mod.js';
+import {
+  ACCOUNT_CHECKS,
+  ACCOUNT_DEFAULTS,
+  type AccountOptions,
+  BaseWorker,
+  type PlannedListen,
+  type ProcessContext,
+} from '../../core/process/mod.js';
 import {
   type Checks,
   flag,
@@ -25,7 +32,7 @@ import { BusinessProcess } from './business-process.js';
 import { type Events, type EventsSource, loadEvents } from './events.js';
 
 /** Options of a BusinessWorker. Times in seconds, sizes in bytes. Names and defaults are the original's where it has them. */
-export interface BusinessWorkerOptions {
+export interface BusinessWorkerOptions extends AccountOptions {
   /** Shown in logs and status, and part of the key gateways know it by; default `BusinessWorker`. */
   name: string;
   /** Processes; default 1. */
@@ -49,6 +56,7 @@ export interface BusinessWorkerOptions {
 }
 
 export const BUSINESS_WORKER_DEFAULTS: Readonly<BusinessWorkerOptions> = Object.freeze({
+  ...ACCOUNT_DEFAULTS,
   name: 'BusinessWorker',
   count: 1,
   events: null,
@@ -62,6 +70,7 @@ export const BUSINESS_WORKER_DEFAULTS: Readonly<BusinessWorkerOptions> = Object.
 });
 
 export const BUSINESS_WORKER_CHECKS: Checks<BusinessWorkerOptions> = {
+  ...ACCOUNT_CHECKS,
   name: nonEmptyText,
   count: integer(1, 1024),
   events: (value) =>
@@ -82,6 +91,8 @@ export class BusinessWorker extends BaseWorker {
   override readonly kind = 'BusinessWorker';
   readonly name: string;
   readonly count: number;
+  override readonly user: string;
+  override readonly group: string;
   /** Gateways know a worker by its host and name: of two that share both, each would push the other one out. */
   override readonly identity: string;
   readonly #options: Readonly<BusinessWorkerOptions>;
@@ -106,6 +117,8 @@ export class BusinessWorker extends BaseWorker {
     this.#registerAddresses = checkRegisterAddresses(this.#options.registerAddress);
     this.name = this.#options.name;
     this.count = this.#options.count;
+    this.user = this.#options.user;
+    this.group = this.#options.group;
     this.identity = `BusinessWorker '${this.name}' at ${this.#registerAddresses.join()}`;
   }
 

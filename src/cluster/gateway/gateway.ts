@@ -23,6 +23,8 @@ export class Gateway extends BaseWorker {
   override readonly kind = 'Gateway';
   readonly name: string;
   readonly count: number;
+  override readonly user: string;
+  override readonly group: string;
   override readonly stopPhase: StopPhase = STOP_PHASE.gateway;
   /** @internal Where clients come in, when it is not a port; a cluster in memory has its own. */
   protected readonly makeListener: MakeListener | undefined;
@@ -42,6 +44,8 @@ export class Gateway extends BaseWorker {
     this.#registerAddresses = checkRegisterAddresses(this.#options.registerAddress);
     this.name = this.#options.name;
     this.count = this.#options.count;
+    this.user = this.#options.user;
+    this.group = this.#options.group;
     const { startPort, count, protocol, tls } = this.#options;
     checkProtocolScheme('Gateway', this.#address, protocol);
     if (tls !== null) checkTls('Gateway', tls);

@@ -1,5 +1,11 @@
 import { CONNECTION_LIMITS, type ConnectionLimits, type TlsListenOptions } from '../../core/net/mod.js';
-import { LIMIT_CHECKS, protocolCheck } from '../../core/process/mod.js';
+import {
+  ACCOUNT_CHECKS,
+  ACCOUNT_DEFAULTS,
+  type AccountOptions,
+  LIMIT_CHECKS,
+  protocolCheck,
+} from '../../core/process/mod.js';
 import type { HandshakeRequest, HandshakeResponse, Protocol } from '../../core/protocols/mod.js';
 import {
   type Check,
@@ -42,7 +48,7 @@ export interface GatewayHooks {
 }
 
 /** Options of a Gateway. Times in seconds, sizes in bytes. Names and defaults are the original's where it has them. */
-export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSize'>, GatewayHooks {
+export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSize'>, GatewayHooks, AccountOptions {
   /** Shown in logs and status; default `Gateway`. */
   name: string;
   /** Processes; default 1. They share the public port; each has an inner port of its own. */
@@ -93,6 +99,7 @@ export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSiz
 }
 
 export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
+  ...ACCOUNT_DEFAULTS,
   name: 'Gateway',
   count: 1,
   lanIp: '127.0.0.1',
@@ -133,6 +140,7 @@ const routerCheck: Check = (value) => {
 const { maxPackageSize, handshakeTimeout, closeTimeout } = LIMIT_CHECKS;
 
 export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
+  ...ACCOUNT_CHECKS,
   name: nonEmptyText,
   count: integer(1, 1024),
   lanIp: ipv4,

@@ -12,6 +12,9 @@ import {
   TcpConnection,
 } from '../../core/net/mod.js';
 import {
+  ACCOUNT_CHECKS,
+  ACCOUNT_DEFAULTS,
+  type AccountOptions,
   BaseWorker,
   type PlannedListen,
   type ProcessContext,
@@ -36,7 +39,7 @@ import { broadcastAddressesLine, parseRegisterLine } from '../protocol/mod.js';
 import { AddressBook } from './address-book.js';
 
 /** Options of a Register. */
-export interface RegisterOptions {
+export interface RegisterOptions extends AccountOptions {
   /** Shown in logs and status; default `Register`. */
   name: string;
   /** Shared by everything in the cluster; default empty. */
@@ -46,12 +49,14 @@ export interface RegisterOptions {
 }
 
 export const REGISTER_DEFAULTS: Readonly<RegisterOptions> = Object.freeze({
+  ...ACCOUNT_DEFAULTS,
   name: 'Register',
   secretKey: '',
   maxPackageSize: CONNECTION_LIMITS.maxPackageSize,
 });
 
 export const REGISTER_CHECKS: Checks<RegisterOptions> = {
+  ...ACCOUNT_CHECKS,
   name: nonEmptyText,
   secretKey: text,
   maxPackageSize: integer(1),
@@ -70,6 +75,8 @@ export class Register extends BaseWorker implements ConnectionOwner {
   override readonly kind = 'Register';
   readonly name: string;
   readonly count = 1;
+  override readonly user: string;
+  override readonly group: string;
   override readonly stopPhase: StopPhase = STOP_PHASE.register;
   readonly counters = new ConnectionCounters();
   readonly #address: NetAddress;
@@ -90,6 +97,8 @@ export class Register extends BaseWorker implements ConnectionOwner {
     this.#address = parseAddress(address, ['text', 'tcp']);
     this.#options = readOptions('Register', REGISTER_DEFAULTS, REGISTER_CHECKS, options);
     this.name = this.#options.name;
+    this.user = this.#options.user;
+    this.group = this.#options.group;
     this.#limits = Object.freeze({ ...CONNECTION_LIMITS, maxPackageSize: this.#options.maxPackageSize });
   }
 

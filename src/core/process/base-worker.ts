@@ -46,6 +46,9 @@ export abstract class BaseWorker {
   readonly stopPhase: StopPhase = STOP_PHASE.worker;
   /** What no other worker of the service may have, with its name in it; null: nothing. */
   readonly identity: string | null = null;
+  /** The system's user and group that its processes take before `start`; empty: as they are. */
+  readonly user: string = '';
+  readonly group: string = '';
   /** Number of this process within the worker, 0 … count − 1; kept by the process that replaces a dead one. */
   id = 0;
 

@@ -1,12 +1,15 @@
 import cluster from 'node:cluster';
 import process from 'node:process';
-import type { Logger } from '../../util/mod.js';
+import type { LogFile, Logger } from '../../util/mod.js';
 import { setProcessLogger, stackOf } from '../../util/mod.js';
+import { takeAccount } from './account.js';
 import { answersOf } from './answers.js';
 import type { BaseWorker } from './base-worker.js';
 import { StartError } from './errors.js';
+import { sayWhatIsLost } from './log-keeper.js';
+import type { ChildLogs } from './logs.js';
 import { LoopDelay } from './loop-delay.js';
-import type { AnswerMessage, AskMessage, FromMaster } from './messages.js';
+import type { AnswerMessage, AskMessage, FromMaster, ReopenedMessage, ReopenMessage } from './messages.js';
 import { failed, fromMaster, READY, SLOT_VARIABLE } from './messages.js';
 import { STOP_SIGNALS, surviveLostOutput } from './signals.js';
 
@@ -15,6 +18,9 @@ export const EXIT_UNCAUGHT = 250;
 
 /** How long a process that failed to start waits for its last words to reach the master. Milliseconds. */
 const LAST_WORDS = 1000;
+
+/** How long a process that could not reopen the log file, for want of file descriptors, waits. Milliseconds. */
+const REOPEN_AGAIN = 1000;
 
 /** Which process of which worker this one is. */
 export interface Slot {
@@ -26,8 +32,7 @@ export interface Slot {
   readonly name: string;
 }
 
-export interface ChildOptions {
-  readonly loggerFor: (source: string) => Logger;
+export interface ChildOptions extends ChildLogs {
   /** Milliseconds. */
   readonly stopTimeout: number;
 }
@@ -62,6 +67,7 @@ class Child {
   readonly #slot: Slot;
   readonly #stopTimeout: number;
   readonly #logger: Logger;
+  readonly #logFile: LogFile | null;
   readonly #delay = new LoopDelay();
   #worker: BaseWorker | undefined;
   #state: 'starting' | 'ready' | 'failed' | 'stopping' = 'starting';
@@ -72,6 +78,8 @@ class Child {
     this.#slot = slot;
     this.#stopTimeout = options.stopTimeout;
     this.#logger = options.loggerFor(`${slot.name}:${slot.id}`);
+    this.#logFile = options.logFile;
+    if (this.#logFile !== null) sayWhatIsLost(this.#logFile, this.#logger);
     setProcessLogger(this.#logger);
   }
 
@@ -94,6 +102,7 @@ class Child {
   async start(worker: BaseWorker): Promise<void> {
     worker.id = this.#slot.id;
     try {
+      takeAccount(worker);
       await worker.start({ logger: this.#logger, single: false });
     } catch (error) {
       this.fail(error);
@@ -119,6 +128,16 @@ class Child {
     // No deadline here: the master keeps it, for all of its processes together.
     if (message?.gatewayworker === 'stop') void this.#stop();
     else if (message?.gatewayworker === 'ask') this.#answer(message);
+    else if (message?.gatewayworker === 'reopen') this.#reopenLog(message);
+  }
+
+  /** The answer says that nothing is written to the former file any more. */
+  #reopenLog(message: ReopenMessage): void {
+    if (this.#logFile?.reopen() === false) {
+      setTimeout(() => this.#reopenLog(message), REOPEN_AGAIN).unref();
+    } else {
+      process.send?.({ gatewayworker: 'reopened', number: message.number } satisfies ReopenedMessage, ignore);
+    }
   }
 
   #answer({ question, number }: AskMessage): void {

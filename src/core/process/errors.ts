@@ -18,7 +18,11 @@ export type StartErrorCode =
   | 'GW_START_LISTEN_FAILED'
   | 'GW_START_WORKER_MISSING'
   | 'GW_START_WORKER_FAILED'
-  | 'GW_START_WORKER_ENDED';
+  | 'GW_START_WORKER_ENDED'
+  | 'GW_START_FILE_UNWRITABLE'
+  | 'GW_START_USER_UNKNOWN'
+  | 'GW_START_USER_FORBIDDEN'
+  | 'GW_START_USERS_DIFFER';
 
 /** The service did not start; nothing of it runs any more. */
 export class StartError extends GatewayWorkerError {

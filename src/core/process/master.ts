@@ -8,6 +8,7 @@ import { restartAfter } from './backoff.js';
 import type { BaseWorker } from './base-worker.js';
 import type { Engine, ProcessState, ReloadOptions, ReloadResult } from './engine.js';
 import { ReloadError, StartError } from './errors.js';
+import type { LogKeeper } from './log-keeper.js';
 import type { AnswerMessage, Answers, AskMessage, FailedMessage, Question } from './messages.js';
 import { fromChild, SLOT_VARIABLE, stopMessage } from './messages.js';
 import { STOP_SIGNALS } from './signals.js';
@@ -30,6 +31,8 @@ export interface MasterOptions {
   readonly logger: Logger;
   /** Milliseconds. */
   readonly stopTimeout: number;
+  /** null: there is no log file. */
+  readonly logKeeper: LogKeeper | null;
 }
 
 /** A place for one process; whoever fills it has the same worker and id. */
@@ -73,6 +76,7 @@ export class Master implements Engine {
   readonly #workers: readonly BaseWorker[];
   readonly #logger: Logger;
   readonly #stopTimeout: number;
+  readonly #logKeeper: LogKeeper | null;
   readonly #places: readonly Place[];
   readonly #waiters = new Set<Waiter>();
   readonly #startedAt = Date.now();
@@ -90,6 +94,7 @@ export class Master implements Engine {
     this.#workers = workers;
     this.#logger = options.logger;
     this.#stopTimeout = options.stopTimeout;
+    this.#logKeeper = options.logKeeper;
     this.#places = workers.flatMap((worker) =>
       Array.from({ length: worker.count }, (_, id) => emptyPlace(worker, made.indexOf(worker), id)),
     );
@@ -135,6 +140,8 @@ export class Master implements Engine {
   }
 
   async reload(_options: ReloadOptions = {}): Promise<ReloadResult> {
+    // A program that puts logs aside (logrotate) asks for a reload afterwards; kept processes are to notice as well.
+    this.#logKeeper?.reopen();
     throw new ReloadError('GW_RELOAD_IMPOSSIBLE', 'reloading is not there yet');
   }
 
@@ -214,6 +221,7 @@ export class Master implements Engine {
       return;
     }
     place.child = child;
+    this.#logKeeper?.add(child);
     child.on('message', (message) => this.#onMessage(place, message));
     child.on('error', (error) => {
       // Besides a failed fork this is a message to a process that has just died, whose exit is reported anyway.

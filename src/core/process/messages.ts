@@ -44,11 +44,35 @@ export interface AnswerMessage {
   readonly more: boolean;
 }
 
-export type FromChild = ReadyMessage | FailedMessage | AnswerMessage;
-export type FromMaster = StopMessage | AskMessage;
+/** The log file has been put aside: leave it for the one that has its name now. */
+export interface ReopenMessage {
+  readonly gatewayworker: 'reopen';
+  /** Stands in the answer. */
+  readonly number: number;
+}
 
-const FROM_CHILD: ReadonlySet<unknown> = new Set<FromChild['gatewayworker']>(['ready', 'failed', 'answer']);
-const FROM_MASTER: ReadonlySet<unknown> = new Set<FromMaster['gatewayworker']>(['stop', 'ask']);
+export interface ReopenedMessage {
+  readonly gatewayworker: 'reopened';
+  readonly number: number;
+}
+
+/** A line of a process that may not write to the log file itself. */
+export interface LogMessage {
+  readonly gatewayworker: 'log';
+  readonly line: string;
+}
+
+export type FromChild = ReadyMessage | FailedMessage | AnswerMessage | ReopenedMessage | LogMessage;
+export type FromMaster = StopMessage | AskMessage | ReopenMessage;
+
+const FROM_CHILD: ReadonlySet<unknown> = new Set<FromChild['gatewayworker']>([
+  'ready',
+  'failed',
+  'answer',
+  'reopened',
+  'log',
+]);
+const FROM_MASTER: ReadonlySet<unknown> = new Set<FromMaster['gatewayworker']>(['stop', 'ask', 'reopen']);
 
 export const READY: ReadyMessage = Object.freeze({ gatewayworker: 'ready' });
 

@@ -39,6 +39,7 @@ import {
   type HandshakeResponse,
   type Protocol,
 } from '../protocols/mod.js';
+import { ACCOUNT_CHECKS, ACCOUNT_DEFAULTS, type AccountOptions } from './account.js';
 import { BaseWorker, type PlannedListen, type ProcessContext } from './base-worker.js';
 import type { WorkerFigures } from './status.js';
 
@@ -91,7 +92,7 @@ export interface WorkerCallbacks {
     | null;
 }
 
-export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits {
+export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits, AccountOptions {
   /** Shown in logs and status; default `none`, as in the original. */
   name: string;
   /** Processes; default 1. */
@@ -107,6 +108,7 @@ export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits {
 
 const DEFAULTS: Readonly<WorkerOptions> = Object.freeze({
   ...CONNECTION_LIMITS,
+  ...ACCOUNT_DEFAULTS,
   name: 'none',
   count: 1,
   protocol: null,
@@ -134,6 +136,7 @@ export const LIMIT_CHECKS: Checks<ConnectionLimits> = {
 
 const CHECKS: Checks<WorkerOptions> = {
   ...LIMIT_CHECKS,
+  ...ACCOUNT_CHECKS,
   name: nonEmptyText,
   count: integer(1, 1024),
   protocol: orNull(protocolCheck),
@@ -186,6 +189,8 @@ export function shownAddress({ text }: NetAddress, tls: TlsListenOptions | null)
 export class Worker extends BaseWorker implements WorkerCallbacks {
   readonly name: string;
   readonly count: number;
+  override readonly user: string;
+  override readonly group: string;
   /** Connections of this process, by their id. */
   readonly connections = new Map<number, WorkerConnection>();
   readonly counters = new ConnectionCounters();
@@ -217,6 +222,8 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     if (this.#options.tls !== null) checkTls('Worker', this.#options.tls);
     this.name = this.#options.name;
     this.count = this.#options.count;
+    this.user = this.#options.user;
+    this.group = this.#options.group;
     this.onWorkerStart = this.#options.onWorkerStart;
     this.onWorkerStop = this.#options.onWorkerStop;
     this.onConnect = this.#options.onConnect;

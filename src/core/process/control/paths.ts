@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { lstatSync, readFileSync, realpathSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import process from 'node:process';
+import { besideEntry, entryFile } from '../entry.js';
 
 /** The longest path, in bytes, that every system takes for a socket; libuv cuts off the rest without a word. */
 export const LONGEST_SOCKET_PATH = 103;
@@ -44,7 +44,7 @@ export function controlPaths(pidFile: string | null, only: readonly string[] | n
   const parts = [...new Set(only?.map(fileName))].sort();
   const part = only === null ? '' : `.${parts.join('+')}`;
   const named = pidFile ?? `gatewayworker.${basename(entry ?? '')}${part}.pid`;
-  const path = resolve(entry === undefined ? process.cwd() : dirname(entry), named);
+  const path = besideEntry(named);
   const file = join(realFolder(dirname(path)), basename(path));
   return {
     pidFile: file,
@@ -89,17 +89,6 @@ export function statsOf(path: string): Stats | undefined {
 /** -1 on Windows, which has none. */
 function ownUid(): number {
   return process.getuid?.() ?? -1;
-}
-
-/** The file that Node.js runs, also where its ending or a link's target was left to Node to find. */
-function entryFile(): string | undefined {
-  const [, named] = process.argv;
-  if (named === undefined || !isAbsolute(named)) return undefined;
-  try {
-    return createRequire(import.meta.url).resolve(named);
-  } catch {
-    return named;
-  }
 }
 
 /** A worker may have any name. */
