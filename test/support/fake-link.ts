@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { vi } from 'vitest';
 import { BusinessProcess, type BusinessProcessOptions } from '../../src/cluster/business/business-process.js';
 import type { Events } from '../../src/cluster/business/mod.js';
 import type { Extension, GatewayPeer, WorkerLink } from '../../src/cluster/link/mod.js';
@@ -11,6 +12,8 @@ export interface Sent {
   readonly flag: number;
   readonly ext: string;
   readonly body: string;
+  /** The body as it was sent. */
+  readonly bytes: Buffer;
 }
 
 /** A gateway that keeps what it is sent. */
@@ -36,7 +39,7 @@ export class FakePeer implements GatewayPeer {
   send(head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean {
     if (!this.live) return false;
     const { cmd, connectionId, flag } = head;
-    this.sent.push({ cmd, connectionId, flag, ext: ext.toString(), body: body.toString() });
+    this.sent.push({ cmd, connectionId, flag, ext: ext.toString(), body: body.toString(), bytes: Buffer.from(body) });
     return true;
   }
 
@@ -53,6 +56,7 @@ export class FakePeer implements GatewayPeer {
 export class FakeLink implements WorkerLink {
   readonly peers: FakePeer[];
   paused = false;
+  left = false;
   pauses = 0;
   resumes = 0;
   process!: BusinessProcess;
@@ -71,6 +75,12 @@ export class FakeLink implements WorkerLink {
   }
 
   open(): void {}
+
+  async linked(): Promise<void> {}
+
+  leave(): void {
+    this.left = true;
+  }
 
   pause(): void {
     this.paused = true;
@@ -105,8 +115,13 @@ export class FakeLink implements WorkerLink {
     this.event(Command.ON_MESSAGE, connectionId, body, session === undefined ? undefined : serialize(session));
   }
 
-  leave(connectionId: number): void {
+  hangUp(connectionId: number): void {
     this.event(Command.ON_CLOSE, connectionId);
+  }
+
+  /** The gateway has sent its last event. */
+  last(): void {
+    this.event(Command.DRAIN, 0);
   }
 }
 
@@ -122,7 +137,10 @@ export function bench(events: Events, options: Partial<BusinessProcessOptions> =
   const all = { binary: false, maxPendingBytesPerClient: 1_048_576, maxPendingBytes: 67_108_864, ...options };
   const process = new BusinessProcess(all, events, link, logger);
   link.process = process;
+  // Long ago: one that knows nothing of workers that leave has shown it by now.
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(-10_000);
   process.gatewayJoined(link.peer);
+  clock.mockRestore();
   return { link, logger, process };
 }
 

@@ -11,6 +11,7 @@ import {
 import type { GatewayPeer, WorkerLink, WorkerLinkEvents } from '../link/mod.js';
 import { Command, FLAG_BINARY, FLAG_SCALAR, type PacketView, unserialize } from '../protocol/mod.js';
 import { Client, ClientState, type QueuedEvent } from './client.js';
+import { type DepartingClients, Departure } from './departure.js';
 import type { Events } from './events.js';
 import { webSocketRequestOf } from './web-socket-request.js';
 
@@ -32,6 +33,16 @@ interface Known extends Dispatch {
   readonly connectionId: number;
 }
 
+/** A gateway that is linked. */
+interface Joined {
+  /** Its clients that have been heard of, by connection id. */
+  readonly clients: Map<number, Known>;
+  /** On the clock of `performance.now()`. */
+  readonly at: number;
+  /** This worker leaves it. */
+  departure: Departure | null;
+}
+
 /** One worker process at work: events in, your handlers, what they command out. */
 export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   /** Events handled, and handlers that failed. */
@@ -44,7 +55,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   readonly #link: WorkerLink;
   readonly #logger: Logger;
   readonly #throttle = new LogThrottle();
-  readonly #clients = new Map<GatewayPeer, Map<number, Known>>();
+  readonly #gateways = new Map<GatewayPeer, Joined>();
   /** Clients whose handler's promise is pending. */
   #busy = 0;
   #pendingBytes = 0;
@@ -62,19 +73,25 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   }
 
   gatewayJoined(gateway: GatewayPeer): void {
-    this.#clients.set(gateway, new Map());
+    this.#gateways.set(gateway, { clients: new Map(), at: performance.now(), departure: null });
   }
 
   gatewayLeft(gateway: GatewayPeer): void {
     // Handlers at work keep their client; of the others nothing is owed to a gateway that is gone.
-    for (const { state } of this.#clients.get(gateway)?.values() ?? []) {
+    const joined = this.#gateways.get(gateway);
+    for (const { state } of joined?.clients.values() ?? []) {
       for (const event of state.queue.splice(0)) this.#took(state, event);
     }
-    this.#clients.delete(gateway);
+    this.#gateways.delete(gateway);
+    joined?.departure?.end();
     this.#resumeWithRoom();
   }
 
   event(packet: PacketView, gateway: GatewayPeer): void {
+    if (packet.cmd === Command.DRAIN) {
+      this.#gateways.get(gateway)?.departure?.drained();
+      return;
+    }
     const known = this.#known(packet, gateway);
     if (known === undefined) return;
     const { state } = known;
@@ -88,21 +105,45 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   }
 
   session(gateway: GatewayPeer, connectionId: number): LocalSession | undefined {
-    return this.#clients.get(gateway)?.get(connectionId)?.state.session;
+    return this.#gateways.get(gateway)?.clients.get(connectionId)?.state.session;
   }
 
-  /** Takes no more from the links; resolves when no handler is at work any more, and nothing waits for one. */
-  stop(): Promise<void> {
+  /**
+   * Gives the clients to other workers, each when no handler is at work for it any more, where the gateway knows how. Of
+   * other gateways nothing more is read then. Resolves when no handler is at work at all, and nothing waits for one.
+   */
+  async stop(): Promise<void> {
+    this.#link.leave();
+    const departures = [...this.#gateways].map(([gateway, joined]) => this.#depart(gateway, joined));
+    await Promise.all(departures.map(({ left }) => left));
     this.#stopping = true;
     this.#link.pause();
-    if (this.#busy === 0) return Promise.resolve();
-    return new Promise((resolve) => {
+    if (this.#busy === 0) return;
+    await new Promise<void>((resolve) => {
       this.#idle = resolve;
     });
   }
 
+  #depart(gateway: GatewayPeer, joined: Joined): Departure {
+    const departing: DepartingClients = {
+      isPaused: () => this.#paused,
+      settle: () => {
+        const all = [...joined.clients.values()];
+        for (const known of all) if (!known.state.busy) this.#save(known, gateway);
+        return all.filter(({ state }) => state.busy).map(({ connectionId }) => connectionId);
+      },
+      save: (connectionId) => {
+        const known = joined.clients.get(connectionId);
+        if (known !== undefined) this.#save(known, gateway);
+      },
+    };
+    joined.departure = new Departure(gateway, departing, this.#logger);
+    joined.departure.begin(joined.at);
+    return joined.departure;
+  }
+
   #known(packet: PacketView, gateway: GatewayPeer): Known | undefined {
-    const clients = this.#clients.get(gateway);
+    const clients = this.#gateways.get(gateway)?.clients;
     if (clients === undefined) return undefined;
     const found = clients.get(packet.connectionId);
     if (found !== undefined) return found;
@@ -179,18 +220,22 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   #finish(known: Known, gateway: GatewayPeer, cmd: number): void {
     this.handled++;
     if (cmd === Command.ON_CLOSE) {
-      const clients = this.#clients.get(gateway);
+      const clients = this.#gateways.get(gateway)?.clients;
       // A link that came back meanwhile has clients of its own.
       if (clients?.get(known.connectionId) === known) clients.delete(known.connectionId);
       return;
     }
+    this.#save(known, gateway);
+  }
+
+  #save(known: Known, gateway: GatewayPeer): void {
     const { session } = known.state;
     try {
       const text = session.takeChange();
       if (text === null || this.api.changePeer(gateway, Command.SET_SESSION, known.connectionId, text)) return;
       session.notSent();
       // With a gateway that is gone its clients are.
-      if (this.#clients.has(gateway)) {
+      if (this.#gateways.has(gateway)) {
         this.#warn("the session of a client could not be sent; it is tried again after the client's next event", {
           client: known.client.id,
           bytes: text.length,
@@ -215,7 +260,10 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
       state.session.arrived(next.session, 0, next.session.length);
       done = this.#handle(known, gateway, next.cmd, next.flag, next.body, 0, next.body.length);
     }
-    if (done) state.busy = false;
+    if (done) {
+      state.busy = false;
+      this.#gateways.get(gateway)?.departure?.done(known.connectionId);
+    }
     this.#busy--;
     this.#resumeWithRoom();
     if (this.#busy === 0 && this.#idle !== null) this.#idle();

@@ -24,6 +24,8 @@ export interface BusinessWorkerOptions {
   name: string;
   /** Processes; default 1. */
   count: number;
+  /** A reload replaces its processes; default true. False: it keeps them, and calls `onWorkerReload` in them. */
+  reloadable: boolean;
   /** The events module, or a function that imports it: `() => import('./events.js')`. Required. */
   events: EventsSource | null;
   /** `host:port` of the Register, or a list of them; default `127.0.0.1:1236`. */
@@ -45,6 +47,7 @@ export interface BusinessWorkerOptions {
 const DEFAULTS: Readonly<BusinessWorkerOptions> = Object.freeze({
   name: 'BusinessWorker',
   count: 1,
+  reloadable: true,
   events: null,
   registerAddress: '127.0.0.1:1236',
   secretKey: '',
@@ -58,6 +61,7 @@ const DEFAULTS: Readonly<BusinessWorkerOptions> = Object.freeze({
 const CHECKS: Checks<BusinessWorkerOptions> = {
   name: nonEmptyText,
   count: integer(1, 1024),
+  reloadable: flag,
   events: (value) =>
     typeof value === 'function' || (typeof value === 'object' && value !== null)
       ? undefined
@@ -75,6 +79,7 @@ const CHECKS: Checks<BusinessWorkerOptions> = {
 export class BusinessWorker extends BaseWorker {
   readonly name: string;
   readonly count: number;
+  override readonly reloadable: boolean;
   /** Gateways know a worker by its host and name: of two that share both, each would push the other one out. */
   override readonly identity: string;
   readonly #options: Readonly<BusinessWorkerOptions>;
@@ -99,6 +104,7 @@ export class BusinessWorker extends BaseWorker {
     this.#registerAddresses = checkRegisterAddresses(this.#options.registerAddress);
     this.name = this.#options.name;
     this.count = this.#options.count;
+    this.reloadable = this.#options.reloadable;
     this.identity = `BusinessWorker '${this.name}' at ${this.#registerAddresses.join()}`;
   }
 
@@ -120,7 +126,7 @@ export class BusinessWorker extends BaseWorker {
     this.#handlers = await loadEvents(this.#events, (message) => context.logger.warn(message));
     const { secretKey, sendToGatewayBufferSize, queryTimeout } = this.#options;
     const link = new WorkerMesh({
-      workerKey: `${this.name}:${this.id}`,
+      workerKey: workerKey(this.name, this.id, context.generation),
       registerAddresses: this.#registerAddresses,
       secretKey,
       sendToGatewayBufferSize,
@@ -140,6 +146,8 @@ export class BusinessWorker extends BaseWorker {
       throw thrown;
     }
     link.open(process);
+    // Its forerunner leaves as soon as this one is ready, and the gateways are to have somebody then.
+    if (context.generation > 0) await link.linked();
   }
 
   async stop(): Promise<void> {
@@ -156,7 +164,11 @@ export class BusinessWorker extends BaseWorker {
     this.#running = null;
   }
 
-  async #callUser(name: 'onWorkerStart' | 'onWorkerStop'): Promise<void> {
+  override async reloading(): Promise<void> {
+    await this.#callUser('onWorkerReload');
+  }
+
+  async #callUser(name: 'onWorkerStart' | 'onWorkerReload' | 'onWorkerStop'): Promise<void> {
     if (this.#running === null) return;
     const outer = enterDispatch({ api: this.#running.process.api, client: null });
     let result: unknown;
@@ -167,4 +179,9 @@ export class BusinessWorker extends BaseWorker {
     }
     await result;
   }
+}
+
+/** Two processes of one place are there at a time while one replaces the other, so its successors have a number more. */
+function workerKey(name: string, id: number, generation: number): string {
+  return generation === 0 ? `${name}:${id}` : `${name}:${id}:${generation}`;
 }

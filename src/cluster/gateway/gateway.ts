@@ -17,12 +17,15 @@ import { GATEWAY_CHECKS, GATEWAY_DEFAULTS, type GatewayOptions } from './options
 
 /**
  * Keeps client connections, their sessions, uids and groups; forwards what clients do to the BusinessWorkers and carries out
- * what they command. Runs no code of yours but hooks and a router, where given, so that it need not be reloaded.
+ * what they command. Runs no code of yours but hooks and a router, where given, so that a reload keeps it.
  */
 export class Gateway extends BaseWorker {
   readonly name: string;
   readonly count: number;
   override readonly stopPhase: StopPhase = STOP_PHASE.gateway;
+  override readonly reloadable: boolean;
+  /** Its inner port is part of its clients' ids: a second process can't have it too. */
+  override readonly overlaps = false;
   readonly #address: NetAddress;
   readonly #options: Readonly<GatewayOptions>;
   readonly #registerAddresses: readonly string[];
@@ -39,6 +42,7 @@ export class Gateway extends BaseWorker {
     this.#registerAddresses = checkRegisterAddresses(this.#options.registerAddress);
     this.name = this.#options.name;
     this.count = this.#options.count;
+    this.reloadable = this.#options.reloadable;
     const { startPort, count, protocol, tls } = this.#options;
     checkProtocolScheme('Gateway', this.#address, protocol);
     if (tls !== null) checkTls('Gateway', tls);
@@ -101,8 +105,8 @@ export class Gateway extends BaseWorker {
     await this.#process.start();
   }
 
-  async stop(): Promise<void> {
-    await this.#process?.stop();
+  async stop(hurry: AbortSignal): Promise<void> {
+    await this.#process?.stop(hurry);
   }
 
   #innerPort(id: number): number {

@@ -22,6 +22,7 @@ import { textCodec } from '../../core/protocols/mod.js';
 import { deadlines, type Expiring } from '../../core/timers/mod.js';
 import {
   type Checks,
+  flag,
   type GatewayWorkerError,
   integer,
   type Logger,
@@ -39,6 +40,8 @@ import { AddressBook } from './address-book.js';
 export interface RegisterOptions {
   /** Shown in logs and status; default `Register`. */
   name: string;
+  /** A reload replaces its process; default false: it keeps it. */
+  reloadable: boolean;
   /** Shared by everything in the cluster; default empty. */
   secretKey: string;
   /** Largest line taken, in bytes; default 10,485,760, as the original. */
@@ -47,11 +50,17 @@ export interface RegisterOptions {
 
 const DEFAULTS: Readonly<RegisterOptions> = Object.freeze({
   name: 'Register',
+  reloadable: false,
   secretKey: '',
   maxPackageSize: CONNECTION_LIMITS.maxPackageSize,
 });
 
-const CHECKS: Checks<RegisterOptions> = { name: nonEmptyText, secretKey: text, maxPackageSize: integer(1) };
+const CHECKS: Checks<RegisterOptions> = {
+  name: nonEmptyText,
+  reloadable: flag,
+  secretKey: text,
+  maxPackageSize: integer(1),
+};
 
 /** As in the original: whoever has said nothing by then is sent away. */
 const FIRST_LINE_SECONDS = 10;
@@ -66,6 +75,8 @@ export class Register extends BaseWorker implements ConnectionOwner {
   readonly name: string;
   readonly count = 1;
   override readonly stopPhase: StopPhase = STOP_PHASE.register;
+  override readonly reloadable: boolean;
+  override readonly overlaps = false;
   readonly counters = new ConnectionCounters();
   readonly #address: NetAddress;
   readonly #options: Readonly<RegisterOptions>;
@@ -85,6 +96,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
     this.#address = parseAddress(address, ['text', 'tcp']);
     this.#options = readOptions('Register', DEFAULTS, CHECKS, options);
     this.name = this.#options.name;
+    this.reloadable = this.#options.reloadable;
     this.#limits = Object.freeze({ ...CONNECTION_LIMITS, maxPackageSize: this.#options.maxPackageSize });
   }
 

@@ -94,7 +94,7 @@ class Child {
   async start(worker: BaseWorker): Promise<void> {
     worker.id = this.#slot.id;
     try {
-      await worker.start({ logger: this.#logger, single: false });
+      await worker.start({ logger: this.#logger, single: false, generation: 0 });
     } catch (error) {
       this.fail(error);
       return;

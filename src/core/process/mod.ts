@@ -3,6 +3,7 @@ export { BaseWorker, STOP_PHASE } from './base-worker.js';
 export { assignedSlot } from './child.js';
 export type { ProcessState, ReloadOptions, ReloadResult } from './engine.js';
 export { ReloadError, StartError } from './errors.js';
+export { untilNoneRemain } from './last-connection.js';
 export type { Service, ServiceOptions } from './service.js';
 export { startService } from './service.js';
 export type {

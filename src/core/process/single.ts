@@ -105,7 +105,7 @@ export class Single implements Engine {
   async #startOne(worker: BaseWorker): Promise<void> {
     worker.id = 0;
     try {
-      await worker.start({ logger: this.#options.loggerFor(`${worker.name}:0`), single: true });
+      await worker.start({ logger: this.#options.loggerFor(`${worker.name}:0`), single: true, generation: 0 });
     } catch (error) {
       throw new StartError(
         'GW_START_WORKER_FAILED',

@@ -4,6 +4,7 @@ import {
   type Check,
   type Checks,
   callback,
+  flag,
   type GatewayWorkerError,
   integer,
   type Logger,
@@ -40,6 +41,7 @@ import {
   type Protocol,
 } from '../protocols/mod.js';
 import { BaseWorker, type PlannedListen, type ProcessContext } from './base-worker.js';
+import { untilNoneRemain } from './last-connection.js';
 import type { WorkerFigures } from './status.js';
 
 /** A connection of a Worker. Its callbacks are the worker's at the time it was accepted; each can be changed for it alone. */
@@ -70,6 +72,8 @@ export class WorkerConnection extends TcpConnection {
 export interface WorkerCallbacks {
   /** In each process of the worker, before it accepts connections; may be async. Throwing is a failed start. */
   onWorkerStart: ((worker: Worker) => unknown) | null;
+  /** In each process at a reload: one that is replaced calls it before it leaves, one that is kept goes on. */
+  onWorkerReload: ((worker: Worker) => unknown) | null;
   /** In each process when it stops in order, while its connections still exist; may be async. */
   onWorkerStop: ((worker: Worker) => unknown) | null;
   /** A connection was accepted; nothing has been read yet. With WebSocket this is before the handshake. */
@@ -96,6 +100,8 @@ export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits {
   name: string;
   /** Processes; default 1. */
   count: number;
+  /** A reload replaces its processes; default true. False: it keeps them, and calls `onWorkerReload` in them. */
+  reloadable: boolean;
   /** A protocol of your own, over `tcp://`; default none. */
   protocol: Protocol | null;
   /**
@@ -109,9 +115,11 @@ const DEFAULTS: Readonly<WorkerOptions> = Object.freeze({
   ...CONNECTION_LIMITS,
   name: 'none',
   count: 1,
+  reloadable: true,
   protocol: null,
   tls: null,
   onWorkerStart: null,
+  onWorkerReload: null,
   onWorkerStop: null,
   onConnect: null,
   onMessage: null,
@@ -136,9 +144,11 @@ const CHECKS: Checks<WorkerOptions> = {
   ...LIMIT_CHECKS,
   name: nonEmptyText,
   count: integer(1, 1024),
+  reloadable: flag,
   protocol: orNull(protocolCheck),
   tls: orNull(object),
   onWorkerStart: orNull(callback),
+  onWorkerReload: orNull(callback),
   onWorkerStop: orNull(callback),
   onConnect: orNull(callback),
   onMessage: orNull(callback),
@@ -186,10 +196,12 @@ export function shownAddress({ text }: NetAddress, tls: TlsListenOptions | null)
 export class Worker extends BaseWorker implements WorkerCallbacks {
   readonly name: string;
   readonly count: number;
+  override readonly reloadable: boolean;
   /** Connections of this process, by their id. */
   readonly connections = new Map<number, WorkerConnection>();
   readonly counters = new ConnectionCounters();
   onWorkerStart: WorkerCallbacks['onWorkerStart'];
+  onWorkerReload: WorkerCallbacks['onWorkerReload'];
   onWorkerStop: WorkerCallbacks['onWorkerStop'];
   onConnect: WorkerCallbacks['onConnect'];
   onMessage: WorkerCallbacks['onMessage'];
@@ -217,7 +229,9 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     if (this.#options.tls !== null) checkTls('Worker', this.#options.tls);
     this.name = this.#options.name;
     this.count = this.#options.count;
+    this.reloadable = this.#options.reloadable;
     this.onWorkerStart = this.#options.onWorkerStart;
+    this.onWorkerReload = this.#options.onWorkerReload;
     this.onWorkerStop = this.#options.onWorkerStop;
     this.onConnect = this.#options.onConnect;
     this.onMessage = this.#options.onMessage;
@@ -262,14 +276,19 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     await this.#listener.listen(false);
   }
 
-  async stop(): Promise<void> {
+  async stop(hurry: AbortSignal): Promise<void> {
+    this.#listener?.close();
+    await untilNoneRemain(() => this.connections.size, hurry, this.#logger);
     try {
       await this.onWorkerStop?.(this);
     } catch (thrown) {
       this.#report('onWorkerStop', thrown);
     }
-    this.#listener?.close();
     await closeAll(this.connections.values());
+  }
+
+  override async reloading(): Promise<void> {
+    await this.onWorkerReload?.(this);
   }
 
   override figures(): WorkerFigures {

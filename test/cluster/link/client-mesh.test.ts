@@ -21,7 +21,7 @@ const bodies = (gateway: MeshGateway) =>
 
 async function startRegister(port: number, secretKey = ''): Promise<Register> {
   const register = new Register(`text://127.0.0.1:${port}`, { secretKey });
-  await register.start({ logger: new RecordingLogger(), single: true });
+  await register.start({ logger: new RecordingLogger(), single: true, generation: 0 });
   return register;
 }
 

@@ -40,8 +40,11 @@ const MEASURED_CHARS = 1_048_576;
 
 const CONNECTED = 'connected to the gateway';
 
+/** How long `linked` waits for gateways that are announced and can't be reached. Milliseconds. */
+const LINKED_WITHIN = 3000;
+
 export interface WorkerMeshOptions {
-  /** `name:number`; a gateway puts our address in front. */
+  /** `name:number`, or `name:number:generation`; a gateway puts our address in front. */
   readonly workerKey: string;
   readonly registerAddresses: readonly string[];
   readonly secretKey: string;
@@ -61,6 +64,7 @@ export class WorkerMesh implements WorkerLink {
   readonly #announced: AnnouncedGateways;
   events!: WorkerLinkEvents;
   paused = false;
+  #leaving = false;
 
   constructor(options: WorkerMeshOptions) {
     this.options = options;
@@ -83,6 +87,18 @@ export class WorkerMesh implements WorkerLink {
   open(events: WorkerLinkEvents): void {
     this.events = events;
     this.#announced.start();
+  }
+
+  async linked(): Promise<void> {
+    const deadline = performance.now() + LINKED_WITHIN;
+    const linked = () => this.#announced.answered && [...this.#peers.values()].every(({ live }) => live);
+    while (!linked() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  leave(): void {
+    this.#leaving = true;
+    this.#announced.stop();
+    for (const peer of this.#peers.values()) if (!peer.live) peer.stop();
   }
 
   pause(): void {
@@ -113,9 +129,9 @@ export class WorkerMesh implements WorkerLink {
     for (const peer of peers) peer.connection?.destroy();
   }
 
-  /** @internal A link has ended: an address that is listed nowhere any more is forgotten. */
+  /** @internal A link has ended: an address that is listed nowhere any more is forgotten, and each by one who leaves. */
   forgetUnlisted(peer: MeshGatewayPeer): boolean {
-    if (peer.listed) return false;
+    if (peer.listed && !this.#leaving) return false;
     this.#forget(peer);
     return true;
   }
