@@ -1,5 +1,6 @@
 export type { PlannedListen, ProcessContext, StopPhase } from './base-worker.js';
 export { BaseWorker, STOP_PHASE } from './base-worker.js';
+export type { ServiceCallbacks, WorkerExit } from './callbacks.js';
 export { assignedSlot } from './child.js';
 export type { ProcessState, ReloadOptions, ReloadResult } from './engine.js';
 export { ReloadError, StartError } from './errors.js';
@@ -15,6 +16,7 @@ export type {
   ServiceStatus,
   WorkerFigures,
 } from './status.js';
+export { stopAll } from './stop-all.js';
 export type { WorkerCallbacks, WorkerOptions } from './worker.js';
 export {
   checkProtocolScheme,

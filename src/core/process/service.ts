@@ -1,9 +1,11 @@
 import process from 'node:process';
 import type { Check, Checks, Logger, LogLevel } from '../../util/mod.js';
 import {
+  callback,
   flag,
   lineLogger,
   loggerMethods,
+  messageOf,
   oneOf,
   orNull,
   readOptions,
@@ -12,19 +14,21 @@ import {
   stackOf,
 } from '../../util/mod.js';
 import { BaseWorker } from './base-worker.js';
+import type { ServiceCallbacks } from './callbacks.js';
 import { assignedSlot, EXIT_UNCAUGHT, startChild } from './child.js';
 import type { Engine, ProcessState, ReloadOptions, ReloadResult } from './engine.js';
 import { StartError } from './errors.js';
 import { Master } from './master.js';
 import { forget, takeAll } from './registry.js';
-import { onStopSignals, surviveLostOutput } from './signals.js';
+import { onSignals, surviveLostOutput } from './signals.js';
 import { Single } from './single.js';
 import type { ConnectionRow, ServiceStatus } from './status.js';
+import { onStopAll } from './stop-all.js';
 
 /** What the shell calls a program that Ctrl+C ended: 128 + SIGINT. */
 const EXIT_KILLED = 130;
 
-export interface ServiceOptions {
+export interface ServiceOptions extends ServiceCallbacks {
   /**
    * `many`: a master and `count` processes for each worker. `single`: all workers in this process, one instance of
    * each; for tests, for small machines, and for a service that is a guest in another program.
@@ -39,8 +43,16 @@ export interface ServiceOptions {
   /** Seconds that an orderly stop may take in all; what is left then is killed. Ctrl+C is over within two seconds. */
   readonly stopTimeout: number;
   /**
-   * This process belongs to the service: SIGINT, SIGTERM and SIGHUP stop it in order, and an uncaught error in `single`
-   * mode ends it with exit code 250. Switch it off where the service is a guest in another program.
+   * Seconds that a process may take to leave which a reload replaces, and a graceful stop in all: handlers finish what they
+   * have, and connections end by themselves where they are left to. What is left then is closed, or killed.
+   */
+  readonly gracefulTimeout: number;
+  /** Seconds until a process that is to replace another has to be ready; else the reload is given up. */
+  readonly startTimeout: number;
+  /**
+   * This process belongs to the service: SIGINT, SIGTERM and SIGHUP stop it in order, SIGQUIT stops it gracefully, SIGUSR1
+   * and SIGUSR2 reload it, the second gracefully, where the system has them. An uncaught error in `single` mode ends it
+   * with exit code 250. Switch it off where the service is a guest in another program.
    */
   readonly ownsProcess: boolean;
 }
@@ -51,7 +63,12 @@ export const SERVICE_DEFAULTS: Readonly<ServiceOptions> = Object.freeze({
   logger: null,
   logLevel: 'info',
   stopTimeout: 1.5,
+  gracefulTimeout: 60,
+  startTimeout: 30,
   ownsProcess: true,
+  onMasterReload: null,
+  onMasterStop: null,
+  onWorkerExit: null,
 });
 
 const CHECKS: Checks<ServiceOptions> = {
@@ -60,7 +77,12 @@ const CHECKS: Checks<ServiceOptions> = {
   logger: orNull(loggerMethods),
   logLevel: oneOf('debug', 'info', 'warn', 'error'),
   stopTimeout: seconds(),
+  gracefulTimeout: seconds(),
+  startTimeout: seconds(0.1),
   ownsProcess: flag,
+  onMasterReload: orNull(callback),
+  onMasterStop: orNull(callback),
+  onWorkerExit: orNull(callback),
 };
 
 /** A service that has started. */
@@ -79,7 +101,8 @@ export interface Service {
   /**
    * Stops in order and resolves when nothing runs any more. The program goes on.
    *
-   * @param graceful default false: over after the `stopTimeout`; true: connections are left to end by themselves
+   * @param graceful default false: over after the `stopTimeout`; true: connections are left to end by themselves, within
+   *   the `gracefulTimeout`
    */
   stop(graceful?: boolean): Promise<void>;
 }
@@ -98,6 +121,7 @@ export async function startService(given: Partial<ServiceOptions> = {}): Promise
   const workers = options.workers ?? takeAll();
   forget(workers);
   const stopTimeout = options.stopTimeout * 1000;
+  const gracefulTimeout = options.gracefulTimeout * 1000;
   const loggerFor = (source: string) => sourceLogger(options, source);
 
   const slot = assignedSlot();
@@ -113,7 +137,8 @@ export async function startService(given: Partial<ServiceOptions> = {}): Promise
   if (options.processes === 'single') {
     const log = loggerFor('service');
     setProcessLogger(log);
-    return launch(new Single(workers, { logger: log, loggerFor, stopTimeout }), workers, options, log);
+    const settings = { logger: log, loggerFor, stopTimeout, gracefulTimeout, callbacks: options };
+    return launch(new Single(workers, settings), workers, options, log);
   }
   if (running !== undefined) {
     throw new StartError(
@@ -127,7 +152,9 @@ export async function startService(given: Partial<ServiceOptions> = {}): Promise
     const stopped = () => {
       running = undefined;
     };
-    running = await launch(new Master(workers, { logger: log, stopTimeout }), workers, options, log, stopped);
+    const startTimeout = options.startTimeout * 1000;
+    const settings = { logger: log, stopTimeout, gracefulTimeout, startTimeout, callbacks: options };
+    running = await launch(new Master(workers, settings), workers, options, log, stopped);
     return running;
   } catch (error) {
     running = undefined;
@@ -155,7 +182,22 @@ async function launch(
   log: Logger,
   stopped: () => void = ignore,
 ): Promise<Service> {
-  const release = options.ownsProcess ? own(engine, options, log) : ignore;
+  const disown = options.ownsProcess ? own(engine, options, log) : ignore;
+  const forgetStopAll = onStopAll((code, last) => void stopAtLast(code, last));
+  const release = () => {
+    forgetStopAll();
+    disown();
+  };
+  const stop = async (graceful = false) => {
+    await engine.stop(graceful);
+    release();
+    stopped();
+  };
+  const stopAtLast = async (code: number, last: string) => {
+    log.info(last === '' ? 'stopAll was called' : last);
+    await stop();
+    if (options.ownsProcess) process.exit(code);
+  };
   try {
     await engine.start();
   } catch (error) {
@@ -169,11 +211,7 @@ async function launch(
     status: () => engine.status(),
     connections: () => engine.connections(),
     reload: (reloadOptions) => engine.reload(reloadOptions),
-    stop: async (graceful) => {
-      await engine.stop(graceful);
-      release();
-      stopped();
-    },
+    stop,
   };
 }
 
@@ -181,20 +219,32 @@ async function launch(
 function own(engine: Engine, options: ServiceOptions, log: Logger): () => void {
   surviveLostOutput();
   if (options.processes === 'many') process.title = 'gatewayworker: master';
-  const releaseSignals = onStopSignals(
-    async (signal) => {
-      log.info(`stopping on ${signal}`);
-      await engine.stop();
-      log.info('stopped');
-      // Not at once: when a failed start is what was being stopped, its error comes first, with its own exit code.
-      setImmediate(() => process.exit(0));
+  let stopped: Promise<void> | undefined;
+  const stop = async (graceful: boolean) => {
+    await engine.stop(graceful);
+    log.info('stopped');
+    // Not at once: when a failed start is what was being stopped, its error comes first, with its own exit code.
+    setImmediate(() => process.exit(0));
+  };
+  const releaseSignals = onSignals({
+    stop: (signal, graceful) => {
+      log.info(`stopping${graceful ? ' gracefully' : ''} on ${signal}`);
+      if (stopped === undefined) stopped = stop(graceful);
+      else void engine.stop(graceful);
     },
-    () => {
+    reload: (signal, graceful) => {
+      log.info(`reload on ${signal}`);
+      engine.reload({ graceful }).catch((error) => {
+        // Of one that had begun the engine has told.
+        if (error.code === 'GW_RELOAD_IMPOSSIBLE') log.warn(messageOf(error));
+      });
+    },
+    kill: () => {
       log.warn('killing what is left');
       engine.kill();
       process.exit(EXIT_KILLED);
     },
-  );
+  });
   // The master runs no user code but the entry script, and Node's own way is right for that: the stack, and exit code 1.
   if (options.processes === 'many') return releaseSignals;
   const onUncaught = async (error: unknown, origin: NodeJS.UncaughtExceptionOrigin) => {
