@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ProcessState, ReloadOptions, ReloadResult } from '../../../src/core/process/mod.js';
+import type { ProcessState } from '../../../src/core/process/mod.js';
 import { eventually } from '../../support/eventually.js';
 import { freePorts } from '../../support/free-port.js';
+import { giveOrder, type Order, type OrderAnswer } from '../../support/orders.js';
 import { endScripts, isAlive, type Script, startScript } from '../../support/processes.js';
 
 const FIXTURE = fileURLToPath(new URL('fixtures/reload.mjs', import.meta.url));
@@ -15,12 +16,6 @@ interface Who {
   readonly pid: number;
   readonly id: number;
   readonly version: string;
-}
-
-interface Answer {
-  readonly result?: ReloadResult;
-  readonly error?: { readonly code: string; readonly message: string; readonly fields: Record<string, unknown> };
-  readonly processes: readonly ProcessState[];
 }
 
 let folder: string;
@@ -109,18 +104,8 @@ class Running {
     return [clients.get(0) as Client, clients.get(1) as Client];
   }
 
-  order(order: { reload?: ReloadOptions; stop?: boolean }): Promise<Answer> {
-    const socket = connect(this.ports[2], '127.0.0.1');
-    sockets.add(socket);
-    socket.write(JSON.stringify(order));
-    let text = '';
-    return new Promise((resolve, reject) => {
-      socket.on('data', (bytes) => {
-        text += bytes;
-      });
-      socket.on('error', reject);
-      socket.on('end', () => resolve(JSON.parse(text)));
-    });
+  order(order: Order): Promise<OrderAnswer> {
+    return giveOrder(this.ports[2], order);
   }
 
   async states(): Promise<readonly ProcessState[]> {
