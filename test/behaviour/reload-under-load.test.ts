@@ -13,8 +13,9 @@ import { giveOrder, type Order, type OrderAnswer } from '../support/orders.js';
 import { endScripts, type Script, startScript } from '../support/processes.js';
 import { seededRandom } from '../support/seeded-random.js';
 
+const DOOR = new URL('../../dist/mod.js', import.meta.url).href;
 const SCRIPT = fileURLToPath(new URL('./fixtures/reload-cluster.mjs', import.meta.url));
-const ROUNDS = Number(process.env.RELOAD_ROUNDS ?? 4);
+const ROUNDS = Number(process.env.RELOAD_ROUNDS ?? 3);
 const SEED = Number(process.env.RELOAD_SEED ?? 1);
 const CLIENTS = 40;
 /** Messages of one client that are not answered yet. */
@@ -35,11 +36,16 @@ afterEach(async () => {
 /**
  * Version `number` of the handlers. A message says how it is handled: `sync`, or so many milliseconds, 0 being a turn. The count
  * is read before and written after the wait, so that two handlers at once would lose one.
+ *
+ * @param handled code that runs for each message that was handled
+ * @param first code that runs when the module is loaded
  */
-function writeEvents(number: number, before = ''): void {
+function writeEvents(number: number, { first = '', handled = '' } = {}): void {
   const code = `
     import { appendFileSync } from 'node:fs';
-    ${before}
+    import { stopAll } from ${JSON.stringify(DOOR)};
+    ${first}
+    let messages = 0;
     const answer = (client, what, n, count) => client.send(\`\${what} \${n} \${count} ${number} \${process.pid}\`);
     function begin(client, n) {
       const count = (client.session.count ?? 0) + 1;
@@ -49,6 +55,8 @@ function writeEvents(number: number, before = ''): void {
     function end(client, n, count) {
       client.session.count = count;
       answer(client, 'end', n, count);
+      messages++;
+      ${handled}
     }
     async function later(client, n, milliseconds) {
       const count = begin(client, n);
@@ -149,9 +157,9 @@ class Cluster {
     this.#controlPort = controlPort;
   }
 
-  static async start(seed: number): Promise<Cluster> {
+  static async start(seed: number, code: Parameters<typeof writeEvents>[1] = {}): Promise<Cluster> {
     const [register = 0, text = 0, socket = 0, control = 0] = await freePorts(4);
-    writeEvents(1);
+    writeEvents(1, code);
     const script = startScript(SCRIPT, {
       env: {
         REGISTER_PORT: String(register),
@@ -225,7 +233,9 @@ describe('a reload under load', () => {
       await cluster.accounted();
       if (ROUNDS > 10) {
         const { all, done } = crowd;
-        process.stdout.write(`seed ${SEED}: ${ROUNDS} reloads, ${all.length} clients, ${moved} moved, ${done} messages\n`);
+        process.stdout.write(
+          `seed ${SEED}: ${ROUNDS} reloads, ${all.length} clients, ${moved} moved, ${done} messages\n`,
+        );
       }
     },
     60_000 + ROUNDS * 10_000,
@@ -237,7 +247,7 @@ describe('a reload under load', () => {
     crowd.talk();
     await cluster.moreAnswers(300);
     const before = await cluster.workers();
-    writeEvents(2, 'throw new Error("written in haste");');
+    writeEvents(2, { first: 'throw new Error("written in haste");' });
     const { error } = await cluster.order({ reload: {} });
     expect(error).toMatchObject({ code: 'GW_RELOAD_FAILED', fields: { worker: 'Worker', id: 0, replaced: 0 } });
     expect(error?.message).toContain("the events module can't be loaded: written in haste");
@@ -248,6 +258,15 @@ describe('a reload under load', () => {
     expect((await cluster.order({ reload: {} })).result).toEqual({ replaced: 3, kept: 3 });
     await cluster.moreAnswers(300);
     expect(new Set(crowd.all.flatMap((client) => [...client.versions]))).toEqual(new Set(['1', '3']));
+    await cluster.accounted();
+  });
+
+  it('is what each worker asks for after so many messages (stopAll), again and again', async () => {
+    const cluster = await Cluster.start(SEED + 3, { handled: 'if (messages >= 300) stopAll();' });
+    const { crowd, script } = cluster;
+    crowd.talk();
+    await eventually('five to have been replaced', () => script.count(/takes over from/g) >= 5, 60_000);
+    await crowd.quiet();
     await cluster.accounted();
   });
 
