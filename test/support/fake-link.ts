@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer';
-import { vi } from 'vitest';
 import { BusinessProcess, type BusinessProcessOptions } from '../../src/cluster/business/business-process.js';
 import type { Events } from '../../src/cluster/business/mod.js';
 import type { Extension, GatewayPeer, WorkerLink } from '../../src/cluster/link/mod.js';
@@ -22,6 +21,7 @@ export class FakePeer implements GatewayPeer {
   readonly localIp: number;
   readonly localPort: number;
   live = true;
+  undecided = false;
   extensions: Extension[] = ['binary'];
   readonly sent: Sent[] = [];
   answer: (head: PacketHead, ext: string) => Promise<Buffer> = () => new Promise(() => {});
@@ -137,10 +137,7 @@ export function bench(events: Events, options: Partial<BusinessProcessOptions> =
   const all = { binary: false, maxPendingBytesPerClient: 1_048_576, maxPendingBytes: 67_108_864, ...options };
   const process = new BusinessProcess(all, events, link, logger);
   link.process = process;
-  // Long ago: one that knows nothing of workers that leave has shown it by now.
-  const clock = vi.spyOn(performance, 'now').mockReturnValue(-10_000);
   process.gatewayJoined(link.peer);
-  clock.mockRestore();
   return { link, logger, process };
 }
 

@@ -37,8 +37,6 @@ interface Known extends Dispatch {
 interface Joined {
   /** Its clients that have been heard of, by connection id. */
   readonly clients: Map<number, Known>;
-  /** On the clock of `performance.now()`. */
-  readonly at: number;
   /** This worker leaves it. */
   departure: Departure | null;
 }
@@ -73,7 +71,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   }
 
   gatewayJoined(gateway: GatewayPeer): void {
-    this.#gateways.set(gateway, { clients: new Map(), at: performance.now(), departure: null });
+    this.#gateways.set(gateway, { clients: new Map(), departure: null });
   }
 
   gatewayLeft(gateway: GatewayPeer): void {
@@ -138,7 +136,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
       },
     };
     joined.departure = new Departure(gateway, departing, this.#logger);
-    joined.departure.begin(joined.at);
+    joined.departure.begin();
     return joined.departure;
   }
 

@@ -120,7 +120,7 @@ export class BusinessWorker extends BaseWorker {
     return [];
   }
 
-  /** @throws EventsError; and whatever `onWorkerStart` throws */
+  /** @throws EventsError; LinkError, for a process that is to replace another; and whatever `onWorkerStart` throws */
   async start(context: ProcessContext): Promise<void> {
     this.#logger = context.logger;
     this.#handlers = await loadEvents(this.#events, (message) => context.logger.warn(message));
@@ -147,7 +147,18 @@ export class BusinessWorker extends BaseWorker {
     }
     link.open(process);
     // Its forerunner leaves as soon as this one is ready, and the gateways are to have somebody then.
-    if (context.generation > 0) await link.linked();
+    if (context.generation > 0) await this.#linked(link);
+  }
+
+  async #linked(link: WorkerMesh): Promise<void> {
+    try {
+      await link.linked();
+    } catch (thrown) {
+      if (this.#running !== null) apiStopped(this.#running.process.api);
+      this.#running = null;
+      await link.close();
+      throw thrown;
+    }
   }
 
   async stop(): Promise<void> {

@@ -5,13 +5,10 @@ import { busyBody, Command, FLAG_SCALAR, packetHead } from '../protocol/mod.js';
 
 const NO_BODY: Buffer = Buffer.alloc(0);
 
-/** A gateway of ours says so in its first packet; one that has said nothing by then is taken for one of the original. */
-const CONFIRMED_WITHIN = 500;
-
 /** A gateway that has not sent the last event by then is left all the same, unless it is we who do not read. */
 const LAST_EVENT_WITHIN = 5000;
 
-/** When the gateway's queue was full. */
+/** When the gateway's queue was full, or it has yet to say whether it knows of workers that leave. */
 const RETRY_AFTER = 20;
 
 /** What a worker that leaves has to know of the clients it has at one gateway. */
@@ -50,16 +47,15 @@ export class Departure {
     this.#logger = logger;
   }
 
-  /** @param joinedAt when the link came up, on the clock of `performance.now()` */
-  begin(joinedAt: number): void {
+  begin(): void {
     if (this.#gateway.supports('draining')) {
       this.#send(() => this.#say(Command.DRAIN));
       this.#expectLast();
-      return;
+    } else if (this.#gateway.undecided) {
+      this.#timer = setTimeout(() => this.begin(), RETRY_AFTER);
+    } else {
+      this.end();
     }
-    const wait = joinedAt + CONFIRMED_WITHIN - performance.now();
-    if (wait <= 0) this.end();
-    else this.#timer = setTimeout(() => this.begin(joinedAt), Math.min(wait, RETRY_AFTER));
   }
 
   /** The gateway has sent its last event, and all before it have come. */

@@ -74,6 +74,8 @@ export interface GatewayPeer {
   /** Connected: sends are taken. */
   readonly live: boolean;
   supports(extension: Extension): boolean;
+  /** The link is new, and it is not known yet what the gateway supports. */
+  readonly undecided: boolean;
   /** Sends one command. @returns false when the gateway is not connected or its queue is full: nothing was sent */
   send(head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean;
   /**
@@ -104,7 +106,11 @@ export interface WorkerLinkEvents {
 export interface WorkerLink extends GatewayDirectory {
   /** Begins to look for gateways; returns at once. */
   open(events: WorkerLinkEvents): void;
-  /** Resolves when every gateway that is announced was joined; after some seconds also when one is away. */
+  /**
+   * Resolves when every gateway that is announced was joined; after three seconds also when one is away.
+   *
+   * @throws LinkError `GW_LINK_NO_REGISTER` when by then no register has said which there are
+   */
   linked(): Promise<void>;
   /** Joins no gateway any more, nor again one whose link breaks; what is linked goes on. */
   leave(): void;

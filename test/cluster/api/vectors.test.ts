@@ -133,6 +133,7 @@ function replaying(packets: readonly Vector[], sent: Map<string, unknown>) {
       localPort: Number(port),
       live: true,
       supports: () => false,
+      undecided: false,
       send: (head, ext, body) => {
         keep(head, ext, body);
         return true;

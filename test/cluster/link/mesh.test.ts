@@ -497,6 +497,15 @@ describe('a worker that is to be linked before it is ready', () => {
     expect(worker.addresses.sort()).toEqual([a.address, b.address].sort());
   });
 
+  it('rejects when no register answers: it would leave the gateways to nobody', async () => {
+    await using register = await RawServer.start();
+    await using worker = new MeshWorker([register.address]);
+    await expect(worker.mesh.linked()).rejects.toMatchObject({
+      code: 'GW_LINK_NO_REGISTER',
+      fields: { registers: [{ register: register.address }] },
+    });
+  });
+
   it('does not wait for ever for one that can not be reached', async () => {
     await using register = await RawServer.start();
     register.list([`127.0.0.1:${await freePort()}`]);

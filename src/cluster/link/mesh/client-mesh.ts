@@ -266,6 +266,10 @@ class ClientPeer implements GatewayPeer, QueryConnectionEvents {
     return extension === 'binary' && this.#mesh.options.binary;
   }
 
+  get undecided(): boolean {
+    return false;
+  }
+
   send(head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean {
     return !this.#mesh.closing && this.connection.send(head, ext, body);
   }

@@ -29,6 +29,7 @@ import {
   type WorkerLink,
   type WorkerLinkEvents,
 } from '../contracts.js';
+import { LinkError } from '../errors.js';
 import { AnnouncedGateways, type GatewayAddress } from './announced-gateways.js';
 import { knownExtensions } from './gateway-mesh.js';
 import { linkCodec } from './link-codec.js';
@@ -38,9 +39,12 @@ import { Redial } from './redial.js';
 /** Below it no packet can be too large, whatever its characters: three bytes each at most. */
 const MEASURED_CHARS = 1_048_576;
 
+/** A gateway of ours says within a round trip what it supports; one that has said nothing for so long will not. */
+const UNDECIDED_MS = 1000;
+
 const CONNECTED = 'connected to the gateway';
 
-/** How long `linked` waits for gateways that are announced and can't be reached. Milliseconds. */
+/** How long `linked` waits for registers, and for gateways that are announced and can't be reached. Milliseconds. */
 const LINKED_WITHIN = 3000;
 
 export interface WorkerMeshOptions {
@@ -93,6 +97,11 @@ export class WorkerMesh implements WorkerLink {
     const deadline = performance.now() + LINKED_WITHIN;
     const linked = () => this.#announced.answered && [...this.#peers.values()].every(({ live }) => live);
     while (!linked() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+    if (this.#announced.answered) return;
+    const registers = [...this.#announced.outcomes].map(([register, { state, text }]) => ({ register, state, text }));
+    const story = registers.map(({ register, text }) => `${register}: ${text}`).join('; ');
+    const message = `no register answered within ${LINKED_WITHIN / 1000} s (${story})`;
+    throw new LinkError('GW_LINK_NO_REGISTER', message, { registers });
   }
 
   leave(): void {
@@ -173,6 +182,8 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   );
   readonly #throttle = new LogThrottle();
   #extensions: ReadonlySet<Extension> = new Set();
+  /** What it supports is decided when it has said something, or at this time in milliseconds. */
+  #decidedAt = 0;
   #queries: QueryConnection | null = null;
   #stopped = false;
   #reported = '';
@@ -193,6 +204,10 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
 
   supports(extension: Extension): boolean {
     return this.#extensions.has(extension);
+  }
+
+  get undecided(): boolean {
+    return this.#decidedAt > 0 && performance.now() < this.#decidedAt;
   }
 
   send(head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean {
@@ -225,6 +240,7 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     const { workerKey, secretKey } = this.#mesh.options;
     this.live = true;
     this.#extensions = new Set();
+    this.#decidedAt = performance.now() + UNDECIDED_MS;
     const body = workerConnectBody(workerKey, secretKey, { extensions: OUR_EXTENSIONS });
     this.send(packetHead({ cmd: Command.WORKER_CONNECT, flag: FLAG_SCALAR }), '', body);
     if (this.#mesh.paused) this.connection?.pauseRecv();
@@ -238,6 +254,7 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     const packet = value as PacketView;
     // A gateway that takes our key sends something sooner or later; one that does not hangs up without a word.
     this.#redial.proven();
+    this.#decidedAt = 0;
     if (packet.cmd === Command.EXTENSIONS) {
       this.#extensions = knownExtensions(parseConnectBody(packet.bodyText())?.fields ?? {});
       return;
