@@ -187,11 +187,12 @@ export class Master implements Engine {
     for (const { process } of this.#rows()) yield* this.#ask(process, 'connections');
   }
 
-  /** By worker and id; those that leave, or are to take a place over, stand behind whose it is. */
+  /** By worker and id; those that are to take a place over, and those that leave, stand behind whose it is. */
   #rows(): readonly Row[] {
     return this.#places.flatMap((place) => {
-      const others = [place.successor, ...this.#leaving].filter((process) => process?.place === place);
-      return [place.process, ...others].map((process) => ({ place, process }));
+      const leaving = [...this.#leaving].filter((process) => process.place === place);
+      const present = [place.process, place.successor].filter((process) => process !== undefined);
+      return [...(present.length > 0 ? present : [undefined]), ...leaving].map((process) => ({ place, process }));
     });
   }
 
@@ -327,6 +328,7 @@ export class Master implements Engine {
     if (this.#leaving.delete(gone)) {
       this.#logger[code === 0 || this.#stopping ? 'debug' : 'warn'](`worker ${who}, which was leaving, ${ending.text}`);
     }
+    if (place.successor === gone) place.successor = undefined;
     if (place.process === gone) {
       place.process = undefined;
       // Who is to take over comes anyway.

@@ -164,6 +164,16 @@ describe('a reload', () => {
     expect(running.script.output).not.toContain('killing');
   });
 
+  test('closes also a connection with half a message in order', async () => {
+    const running = await Running.start();
+    const [first] = await running.both();
+    first.socket.write('half a li');
+    const { result } = await running.order({ reload: {} });
+    expect(result).toEqual({ replaced: 2, kept: 2 });
+    await eventually('it to be closed', () => first.closed);
+    expect(running.script.output).not.toContain('killing');
+  });
+
   test('by name replaces those, kept kinds too, and only those; what cannot overlap leaves first', async () => {
     const running = await Running.start();
     const serving = await running.pids('Serving');
@@ -311,6 +321,7 @@ describe('a reload', () => {
     expect(await script.exit()).toEqual({ code: 0, signal: null });
     await script.outputMatching(/the reload has ended: the service is being stopped/);
     expect(script.group()).toEqual([]);
+    expect(script.output).not.toContain('killing');
     await reload.catch(() => {});
   });
 
