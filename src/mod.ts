@@ -20,8 +20,18 @@ export type { RegisterOptions } from './cluster/register/mod.js';
 export { Register } from './cluster/register/mod.js';
 export type { CertificateOptions, TlsListenOptions } from './core/net/mod.js';
 export { AddressError, ConnectionError, ListenError } from './core/net/mod.js';
-export type { Service, ServiceOptions, WorkerCallbacks, WorkerOptions } from './core/process/mod.js';
-export { ReloadError, StartError, Worker, WorkerConnection } from './core/process/mod.js';
+export type {
+  ProcessState,
+  ReloadOptions,
+  ReloadResult,
+  Service,
+  ServiceCallbacks,
+  ServiceOptions,
+  WorkerCallbacks,
+  WorkerExit,
+  WorkerOptions,
+} from './core/process/mod.js';
+export { ReloadError, StartError, stopAll, Worker, WorkerConnection } from './core/process/mod.js';
 export type { HandshakeRequest, HandshakeResponse, Protocol, ProtocolConnection } from './core/protocols/mod.js';
 export { ProtocolError } from './core/protocols/mod.js';
 export { Timer } from './core/timers/mod.js';

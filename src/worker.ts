@@ -2,8 +2,18 @@ export type { RunOptions } from './cli/mod.js';
 export { run } from './cli/mod.js';
 export type { CertificateOptions, TlsListenOptions } from './core/net/mod.js';
 export { AddressError, ConnectionError, ListenError } from './core/net/mod.js';
-export type { Service, ServiceOptions, WorkerCallbacks, WorkerOptions } from './core/process/mod.js';
-export { ReloadError, StartError, Worker, WorkerConnection } from './core/process/mod.js';
+export type {
+  ProcessState,
+  ReloadOptions,
+  ReloadResult,
+  Service,
+  ServiceCallbacks,
+  ServiceOptions,
+  WorkerCallbacks,
+  WorkerExit,
+  WorkerOptions,
+} from './core/process/mod.js';
+export { ReloadError, StartError, stopAll, Worker, WorkerConnection } from './core/process/mod.js';
 export type { HandshakeRequest, HandshakeResponse, Protocol, ProtocolConnection } from './core/protocols/mod.js';
 export { ProtocolError } from './core/protocols/mod.js';
 export { Timer } from './core/timers/mod.js';

@@ -11,6 +11,8 @@ export interface Sent {
   readonly flag: number;
   readonly ext: string;
   readonly body: string;
+  /** The body as it was sent. */
+  readonly bytes: Buffer;
 }
 
 /** A gateway that keeps what it is sent. */
@@ -37,7 +39,7 @@ export class FakePeer implements GatewayPeer {
   send(head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean {
     if (!this.live) return false;
     const { cmd, connectionId, flag } = head;
-    this.sent.push({ cmd, connectionId, flag, ext: ext.toString(), body: body.toString() });
+    this.sent.push({ cmd, connectionId, flag, ext: ext.toString(), body: body.toString(), bytes: Buffer.from(body) });
     return true;
   }
 
@@ -54,6 +56,7 @@ export class FakePeer implements GatewayPeer {
 export class FakeLink implements WorkerLink {
   readonly peers: FakePeer[];
   paused = false;
+  left = false;
   pauses = 0;
   resumes = 0;
   process!: BusinessProcess;
@@ -72,6 +75,12 @@ export class FakeLink implements WorkerLink {
   }
 
   open(): void {}
+
+  async linked(): Promise<void> {}
+
+  leave(): void {
+    this.left = true;
+  }
 
   pause(): void {
     this.paused = true;
@@ -106,8 +115,13 @@ export class FakeLink implements WorkerLink {
     this.event(Command.ON_MESSAGE, connectionId, body, session === undefined ? undefined : serialize(session));
   }
 
-  leave(connectionId: number): void {
+  hangUp(connectionId: number): void {
     this.event(Command.ON_CLOSE, connectionId);
+  }
+
+  /** The gateway has sent its last event. */
+  last(): void {
+    this.event(Command.DRAIN, 0);
   }
 }
 

@@ -93,12 +93,17 @@ export class FakeGatewayLink implements GatewayLink {
     this.events.workerDrained(worker);
   }
 
+  /** A worker says this to the gateway. */
+  say(worker: FakeWorker, cmd: number, connectionId = 0, body: string | Buffer = ''): void {
+    this.packet(packetBytes(cmd, connectionId, '', body), worker);
+  }
+
   /** Has the gateway carry out one packet, as it stands; returns what it replied. */
-  packet(bytes: Buffer): Buffer[] {
+  packet(bytes: Buffer, worker: FakeWorker | null = null): Buffer[] {
     const replies: Buffer[] = [];
     new PacketReader({ maxPacketSize: 1 << 26 }).push(bytes, {
       packet: (view) => {
-        this.events.command(view, { reply: (payload) => void replies.push(Buffer.from(payload as string)) });
+        this.events.command(view, { worker, reply: (payload) => void replies.push(Buffer.from(payload as string)) });
         return true;
       },
       fail: (error) => {
@@ -156,5 +161,5 @@ export async function startGateway(
   const address = parseAddress(`${scheme}://127.0.0.1:0`, [scheme]);
   const process = new GatewayProcess(address, { ...GATEWAY_DEFAULTS, ...options }, link, logger, firstConnectionId);
   await process.start();
-  return { process, link, logger, port: process.port, [Symbol.asyncDispose]: () => process.stop() };
+  return { process, link, logger, port: process.port, [Symbol.asyncDispose]: () => process.stop(AbortSignal.abort()) };
 }

@@ -50,6 +50,9 @@ export class MeshGateway implements GatewayLinkEvents, AsyncDisposable {
     from.reply(`i:${connectionId};`);
   };
 
+  /** Told of every command. */
+  takeCommand: (packet: PacketView, from: CommandSource) => void = () => {};
+
   constructor(options: Partial<GatewayMeshOptions> = {}) {
     this.mesh = new GatewayMesh({
       lanIp: '127.0.0.1',
@@ -91,6 +94,7 @@ export class MeshGateway implements GatewayLinkEvents, AsyncDisposable {
 
   command(packet: PacketView, from: CommandSource): void {
     this.commands.push(seen(packet));
+    this.takeCommand(packet, from);
     if (isQuery(packet.cmd)) this.answer(packet, from);
   }
 

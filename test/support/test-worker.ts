@@ -7,7 +7,7 @@ export interface TestWorkerOptions {
   readonly stopPhase?: StopPhase;
   readonly listens?: readonly PlannedListen[];
   readonly onStart?: (context: ProcessContext) => unknown;
-  readonly onStop?: () => unknown;
+  readonly onStop?: (hurry: AbortSignal) => unknown;
 }
 
 /** A worker that does what the test says. */
@@ -33,8 +33,8 @@ export class TestWorker extends BaseWorker {
     await this.#options.onStart?.(context);
   }
 
-  async stop(): Promise<void> {
-    await this.#options.onStop?.();
+  async stop(hurry: AbortSignal): Promise<void> {
+    await this.#options.onStop?.(hurry);
   }
 }
 

@@ -12,6 +12,7 @@ import {
 import type { GatewayPeer, WorkerLink, WorkerLinkEvents } from '../link/mod.js';
 import { Command, FLAG_BINARY, FLAG_SCALAR, type PacketView, unserialize } from '../protocol/mod.js';
 import { Client, ClientState, type QueuedEvent } from './client.js';
+import { type DepartingClients, Departure } from './departure.js';
 import type { Events } from './events.js';
 import { webSocketRequestOf } from './web-socket-request.js';
 
@@ -33,6 +34,14 @@ interface Known extends Dispatch {
   readonly connectionId: number;
 }
 
+/** A gateway that is linked. */
+interface Joined {
+  /** Its clients that have been heard of, by connection id. */
+  readonly clients: Map<number, Known>;
+  /** This worker leaves it. */
+  departure: Departure | null;
+}
+
 /** One worker process at work: events in, your handlers, what they command out. */
 export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   /** Events handled, and handlers that failed. */
@@ -45,7 +54,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   readonly #link: WorkerLink;
   readonly #logger: Logger;
   readonly #throttle = new LogThrottle();
-  readonly #clients = new Map<GatewayPeer, Map<number, Known>>();
+  readonly #gateways = new Map<GatewayPeer, Joined>();
   /** Clients whose handler's promise is pending. */
   #busy = 0;
   #pendingBytes = 0;
@@ -63,19 +72,25 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   }
 
   gatewayJoined(gateway: GatewayPeer): void {
-    this.#clients.set(gateway, new Map());
+    this.#gateways.set(gateway, { clients: new Map(), departure: null });
   }
 
   gatewayLeft(gateway: GatewayPeer): void {
     // Handlers at work keep their client; of the others nothing is owed to a gateway that is gone.
-    for (const { state } of this.#clients.get(gateway)?.values() ?? []) {
+    const joined = this.#gateways.get(gateway);
+    for (const { state } of joined?.clients.values() ?? []) {
       for (const event of state.queue.splice(0)) this.#took(state, event);
     }
-    this.#clients.delete(gateway);
+    this.#gateways.delete(gateway);
+    joined?.departure?.end();
     this.#resumeWithRoom();
   }
 
   event(packet: PacketView, gateway: GatewayPeer): void {
+    if (packet.cmd === Command.DRAIN) {
+      this.#gateways.get(gateway)?.departure?.drained();
+      return;
+    }
     const known = this.#known(packet, gateway);
     if (known === undefined) return;
     const { state } = known;
@@ -93,21 +108,45 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   }
 
   session(gateway: GatewayPeer, connectionId: number): LocalSession | undefined {
-    return this.#clients.get(gateway)?.get(connectionId)?.state.session;
+    return this.#gateways.get(gateway)?.clients.get(connectionId)?.state.session;
   }
 
-  /** Takes no more from the links; resolves when no handler is at work any more, and nothing waits for one. */
-  stop(): Promise<void> {
+  /**
+   * Gives the clients to other workers, each when no handler is at work for it any more, where the gateway knows how. Of
+   * other gateways nothing more is read then. Resolves when no handler is at work at all, and nothing waits for one.
+   */
+  async stop(): Promise<void> {
+    this.#link.leave();
+    const departures = [...this.#gateways].map(([gateway, joined]) => this.#depart(gateway, joined));
+    await Promise.all(departures.map(({ left }) => left));
     this.#stopping = true;
     this.#link.pause();
-    if (this.#busy === 0) return Promise.resolve();
-    return new Promise((resolve) => {
+    if (this.#busy === 0) return;
+    await new Promise<void>((resolve) => {
       this.#idle = resolve;
     });
   }
 
+  #depart(gateway: GatewayPeer, joined: Joined): Departure {
+    const departing: DepartingClients = {
+      isPaused: () => this.#paused,
+      settle: () => {
+        const all = [...joined.clients.values()];
+        for (const known of all) if (!known.state.busy) this.#save(known, gateway);
+        return all.filter(({ state }) => state.busy).map(({ connectionId }) => connectionId);
+      },
+      save: (connectionId) => {
+        const known = joined.clients.get(connectionId);
+        if (known !== undefined) this.#save(known, gateway);
+      },
+    };
+    joined.departure = new Departure(gateway, departing, this.#logger);
+    joined.departure.begin();
+    return joined.departure;
+  }
+
   #known(packet: PacketView, gateway: GatewayPeer): Known | undefined {
-    const clients = this.#clients.get(gateway);
+    const clients = this.#gateways.get(gateway)?.clients;
     if (clients === undefined) return undefined;
     const found = clients.get(packet.connectionId);
     if (found !== undefined) return found;
@@ -184,18 +223,22 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   #finish(known: Known, gateway: GatewayPeer, cmd: number): void {
     this.handled++;
     if (cmd === Command.ON_CLOSE) {
-      const clients = this.#clients.get(gateway);
+      const clients = this.#gateways.get(gateway)?.clients;
       // A link that came back meanwhile has clients of its own.
       if (clients?.get(known.connectionId) === known) clients.delete(known.connectionId);
       return;
     }
+    this.#save(known, gateway);
+  }
+
+  #save(known: Known, gateway: GatewayPeer): void {
     const { session } = known.state;
     try {
       const text = session.takeChange();
       if (text === null || this.api.changePeer(gateway, Command.SET_SESSION, known.connectionId, text)) return;
       session.notSent();
       // With a gateway that is gone its clients are.
-      if (this.#clients.has(gateway)) {
+      if (this.#gateways.has(gateway)) {
         this.#warn("the session of a client could not be sent; it is tried again after the client's next event", {
           client: known.client.id,
           bytes: text.length,
@@ -224,7 +267,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     const go = (session: Buffer | null) => {
       if (session !== null) state.session.answered(session);
       // Of a link that broke meanwhile what had come and not begun is lost.
-      const left = this.#clients.get(gateway)?.get(connectionId) !== known;
+      const left = this.#gateways.get(gateway)?.clients.get(connectionId) !== known;
       this.#goOn(known, gateway, left || this.#handle(known, gateway, cmd, flag, body, 0, body.length));
     };
     sessionAt(gateway, connectionId, state.session, (text) => text).then(go, () => go(null));
@@ -247,7 +290,10 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
         this.#askFirst(known, gateway, next);
       }
     }
-    if (done) state.busy = false;
+    if (done) {
+      state.busy = false;
+      this.#gateways.get(gateway)?.departure?.done(known.connectionId);
+    }
     this.#busy--;
     this.#resumeWithRoom();
     if (this.#busy === 0 && this.#idle !== null) this.#idle();

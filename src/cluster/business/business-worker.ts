@@ -37,6 +37,8 @@ export interface BusinessWorkerOptions extends AccountOptions {
   name: string;
   /** Processes; default 1. */
   count: number;
+  /** A reload replaces its processes; default true. False: it keeps them, and calls `onWorkerReload` in them. */
+  reloadable: boolean;
   /** The events module, or a function that imports it: `() => import('./events.js')`. Required. */
   events: EventsSource | null;
   /** `host:port` of the Register, or a list of them; default `127.0.0.1:1236`. */
@@ -59,6 +61,7 @@ export const BUSINESS_WORKER_DEFAULTS: Readonly<BusinessWorkerOptions> = Object.
   ...ACCOUNT_DEFAULTS,
   name: 'BusinessWorker',
   count: 1,
+  reloadable: true,
   events: null,
   registerAddress: '127.0.0.1:1236',
   secretKey: '',
@@ -73,6 +76,7 @@ export const BUSINESS_WORKER_CHECKS: Checks<BusinessWorkerOptions> = {
   ...ACCOUNT_CHECKS,
   name: nonEmptyText,
   count: integer(1, 1024),
+  reloadable: flag,
   events: (value) =>
     typeof value === 'function' || (typeof value === 'object' && value !== null)
       ? undefined
@@ -93,6 +97,7 @@ export class BusinessWorker extends BaseWorker {
   readonly count: number;
   override readonly user: string;
   override readonly group: string;
+  override readonly reloadable: boolean;
   /** Gateways know a worker by its host and name: of two that share both, each would push the other one out. */
   override readonly identity: string;
   readonly #options: Readonly<BusinessWorkerOptions>;
@@ -119,6 +124,7 @@ export class BusinessWorker extends BaseWorker {
     this.count = this.#options.count;
     this.user = this.#options.user;
     this.group = this.#options.group;
+    this.reloadable = this.#options.reloadable;
     this.identity = `BusinessWorker '${this.name}' at ${this.#registerAddresses.join()}`;
   }
 
@@ -134,13 +140,13 @@ export class BusinessWorker extends BaseWorker {
     return [];
   }
 
-  /** @throws EventsError; and whatever `onWorkerStart` throws */
+  /** @throws EventsError; LinkError, for a process that is to replace another; and whatever `onWorkerStart` throws */
   async start(context: ProcessContext): Promise<void> {
     this.#logger = context.logger;
     this.#handlers = await loadEvents(this.#events, (message) => context.logger.warn(message));
     const { secretKey, sendToGatewayBufferSize, queryTimeout } = this.#options;
     const link = this.makeLink({
-      workerKey: `${this.name}:${this.id}`,
+      workerKey: workerKey(this.name, this.id, context.generation),
       registerAddresses: this.#registerAddresses,
       secretKey,
       sendToGatewayBufferSize,
@@ -160,6 +166,19 @@ export class BusinessWorker extends BaseWorker {
       throw thrown;
     }
     link.open(process);
+    // Its forerunner leaves as soon as this one is ready, and the gateways are to have somebody then.
+    if (context.generation > 0) await this.#linked(link);
+  }
+
+  async #linked(link: WorkerLink): Promise<void> {
+    try {
+      await link.linked();
+    } catch (thrown) {
+      if (this.#running !== null) apiStopped(this.#running.process.api);
+      this.#running = null;
+      await link.close();
+      throw thrown;
+    }
   }
 
   async stop(): Promise<void> {
@@ -181,7 +200,11 @@ export class BusinessWorker extends BaseWorker {
     return new WorkerMesh(options);
   }
 
-  async #callUser(name: 'onWorkerStart' | 'onWorkerStop'): Promise<void> {
+  override async reloading(): Promise<void> {
+    await this.#callUser('onWorkerReload');
+  }
+
+  async #callUser(name: 'onWorkerStart' | 'onWorkerReload' | 'onWorkerStop'): Promise<void> {
     if (this.#running === null) return;
     const outer = enterDispatch({ api: this.#running.process.api, client: null });
     let result: unknown;
@@ -192,4 +215,9 @@ export class BusinessWorker extends BaseWorker {
     }
     await result;
   }
+}
+
+/** Two processes of one place are there at a time while one replaces the other, so its successors have a number more. */
+function workerKey(name: string, id: number, generation: number): string {
+  return generation === 0 ? `${name}:${id}` : `${name}:${id}:${generation}`;
 }

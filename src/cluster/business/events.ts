@@ -26,6 +26,8 @@ export interface Events {
   /** The client is gone; by now no question finds it any more. */
   // biome-ignore lint/suspicious/noExplicitAny: an app types its own session
   onClose?(client: Client<any>): unknown;
+  /** In each process at a reload: one that is replaced calls it before it leaves, one that is kept goes on. */
+  onWorkerReload?(worker: BusinessWorker): unknown;
   /** In each process when it stops in order, after the last event was handled. */
   onWorkerStop?(worker: BusinessWorker): unknown;
 }
@@ -39,6 +41,7 @@ export const EVENT_NAMES = [
   'onWebSocketConnect',
   'onMessage',
   'onClose',
+  'onWorkerReload',
   'onWorkerStop',
 ] as const satisfies readonly (keyof Events)[];
 

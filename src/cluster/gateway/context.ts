@@ -1,7 +1,7 @@
 import type { TcpConnection } from '../../core/net/mod.js';
 import type { Codec } from '../../core/protocols/mod.js';
 import type { LogFields } from '../../util/mod.js';
-import type { CommandSource } from '../link/mod.js';
+import type { CommandSource, WorkerPeer } from '../link/mod.js';
 import type { PacketView } from '../protocol/mod.js';
 import type { ClientEntry, Clients } from './clients.js';
 
@@ -15,6 +15,12 @@ export interface GatewayContext {
   readonly codec: Codec;
   /** The client has a uid: nobody waits for that any more. */
   signedIn(client: GatewayClientEntry): void;
+  /** The worker leaves: it is sent a last packet that says so, and its clients' events wait until it is done with them. */
+  workerDrains(worker: WorkerPeer): void;
+  /** Of the clients of a worker that leaves all go to others now, but these. */
+  workerBusy(worker: WorkerPeer, connectionIds: readonly number[]): void;
+  /** This client of a worker that leaves goes to another now. */
+  workerDone(worker: WorkerPeer, connectionId: number): void;
   /** A command could not be carried out: it is counted, and said once per message and interval. */
   refused(message: string, fields: LogFields): void;
 }

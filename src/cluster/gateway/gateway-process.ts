@@ -13,7 +13,7 @@ import {
   sharePing,
   TcpConnection,
 } from '../../core/net/mod.js';
-import { closeAll, listenCodec } from '../../core/process/mod.js';
+import { closeAll, listenCodec, untilNoneRemain } from '../../core/process/mod.js';
 import { CLOSE_CODE, type Codec, type HandshakeRequest, type HandshakeResponse } from '../../core/protocols/mod.js';
 import { deadlines, type Expiring } from '../../core/timers/mod.js';
 import { type GatewayWorkerError, type LogFields, type Logger, LogThrottle, messageOf } from '../../util/mod.js';
@@ -39,7 +39,7 @@ import type { CommandHandler, GatewayClientEntry, GatewayContext } from './conte
 import { GatewayConnection } from './gateway-connection.js';
 import { Heartbeat, sendsPing } from './heartbeat.js';
 import type { GatewayOptions } from './options.js';
-import { type ConnectedWorker, faultOfAnswer, type RoutedEvent, type Router, WorkerTable } from './own-router.js';
+import { faultOfAnswer, type RoutedEvent, type Router, WorkerTable } from './own-router.js';
 import { BindingRouter } from './router.js';
 import { THREW, UserCode } from './user-code.js';
 import { WaitingRoom } from './waiting-room.js';
@@ -47,6 +47,8 @@ import { WebSocketPings } from './websocket-pings.js';
 
 const FORBIDDEN = Buffer.from('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
 const NO_BODY = Buffer.alloc(0);
+/** Says to a worker that leaves that it has been sent its last event. */
+const LAST_EVENT = packetHead({ cmd: Command.DRAIN, flag: FLAG_SCALAR });
 const MAX_CONNECTION_ID = 0xffff_ffff;
 
 /** RFC 6455 section 7.4.1. */
@@ -98,6 +100,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   /** Clients that are not read because their worker's queue is full. */
   readonly #pausedFor = new Map<WorkerPeer, Set<GatewayClientEntry>>();
   readonly #waiting: WaitingRoom<GatewayClientEntry>;
+  /** Those that leave in order; true: it has been told that its last event was sent. */
+  readonly #leaving = new Map<WorkerPeer, boolean>();
   readonly #heartbeat: Heartbeat;
   /** In place of a heartbeat. */
   readonly #pings: WebSocketPings;
@@ -168,9 +172,10 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     else if (pings > 0) this.#heartbeatTimer = setInterval(() => this.#ping(), pings * 1000);
   }
 
-  async stop(): Promise<void> {
-    this.#stopping = true;
+  async stop(hurry: AbortSignal): Promise<void> {
     this.#listener.close();
+    await untilNoneRemain(() => this.clients.size, hurry, this.#logger);
+    this.#stopping = true;
     if (this.#heartbeatTimer !== null) clearInterval(this.#heartbeatTimer);
     if (this.#waitingTimer !== null) clearInterval(this.#waitingTimer);
     await closeAll(
@@ -234,7 +239,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.signedIn(client);
     for (const paused of this.#pausedFor.values()) paused.delete(client);
     if (!client.abandoned) this.#event(client, Command.ON_CLOSE, NO_BODY, 0, 0, FLAG_SCALAR);
-    this.#router.clientLeft(client);
+    // While its last event waits it keeps its place: a worker that leaves may not be done with it.
+    if (!this.#waiting.has(client)) this.#router.clientLeft(client);
     this.clients.remove(client);
     const { onClose } = this.#options;
     if (onClose !== null) this.#userCode.call('onClose', onClose, this.#viewOf(client));
@@ -247,44 +253,78 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#router.workerJoined(worker.key);
     const added = this.#workerTable.add(worker);
     this.#logger.debug('a worker joined', { worker: worker.key });
-    const waited = this.#waiting.takeAll();
-    for (const { client, command, body, flag } of waited) {
-      if (client.abandoned) continue;
-      this.#event(client, command as EventCommand, body, 0, body.length, flag);
-      // Of one that left meanwhile nobody will tell again that it left: its place at the worker is free.
-      if (this.clients.get(client.connectionId) !== client) this.#router.clientLeft(client);
-    }
-    // Only now: what a client sends next must not overtake what it had waiting.
-    const held = this.#heldClients();
-    for (const { client } of waited) if (!held.has(client)) this.#resume(client);
+    for (const client of this.#waiting.clients) if (!this.#router.holds(client)) this.#retry(client.connectionId);
     const { onBusinessWorkerConnected: hook } = this.#options;
     if (hook !== null) this.#userCode.call('onBusinessWorkerConnected', hook, added);
   }
 
   workerLeft(worker: WorkerPeer): void {
-    let removed: ConnectedWorker | undefined;
-    if (this.#workers.get(worker.key) === worker) {
-      this.#workers.delete(worker.key);
-      this.#router.workerLeft(worker.key);
-      removed = this.#workerTable.delete(worker.key);
-    }
+    const leaving = this.#leaving.delete(worker);
+    const present = this.#workers.get(worker.key) === worker;
+    if (present) this.#workers.delete(worker.key);
+    if (present || leaving) this.#router.workerLeft(worker.key);
     // Of a gateway that stops it is the other way round, and each worker would be a line at every Ctrl+C.
     this.#logger[this.#stopping ? 'debug' : 'info']('a worker left', { worker: worker.key });
+    // What it was not done with is held no longer.
+    if (leaving) this.#retryClientsOf(worker);
     this.#resumeClientsOf(worker);
+    if (present) this.#tellWorkerClose(worker);
+  }
+
+  workerDrains(worker: WorkerPeer): void {
+    // One that stops closes its clients, and whose workers they are is to hear of it.
+    if (this.#workers.get(worker.key) !== worker || this.#stopping) return;
+    this.#workers.delete(worker.key);
+    this.#router.workerDrains(worker.key);
+    this.#leaving.set(worker, false);
+    this.#logger.debug('a worker is leaving', { worker: worker.key });
+    this.#sendLast(worker);
+    this.#tellWorkerClose(worker);
+  }
+
+  workerBusy(worker: WorkerPeer, connectionIds: readonly number[]): void {
+    if (!this.#leaving.has(worker)) return;
+    this.#router.workerBusy(worker.key, connectionIds);
+    this.#retryClientsOf(worker);
+    this.#resumeClientsOf(worker);
+  }
+
+  workerDone(worker: WorkerPeer, connectionId: number): void {
+    if (!this.#leaving.has(worker)) return;
+    this.#router.workerDone(worker.key, connectionId);
+    this.#retry(connectionId);
+    const client = this.clients.get(connectionId);
+    if (client !== undefined && this.#pausedFor.get(worker)?.delete(client)) this.#resume(client);
+  }
+
+  #sendLast(worker: WorkerPeer): void {
+    if (worker.sendEvent(LAST_EVENT, NO_BODY, NO_BODY, 0, 0)) this.#leaving.set(worker, true);
+  }
+
+  #tellWorkerClose(worker: WorkerPeer): void {
+    const removed = this.#workerTable.delete(worker.key);
     const { onBusinessWorkerClose: hook } = this.#options;
     if (hook !== null && removed !== undefined) this.#userCode.call('onBusinessWorkerClose', hook, removed);
   }
 
+  /** Those that were paused because its queue was full, but for those it holds. */
   #resumeClientsOf(worker: WorkerPeer): void {
     const paused = this.#pausedFor.get(worker);
     if (paused === undefined) return;
     this.#pausedFor.delete(worker);
-    for (const client of paused) this.#resume(client);
+    const held = new Set<GatewayClientEntry>();
+    for (const client of paused) {
+      if (this.#router.holds(client)) held.add(client);
+      else this.#resume(client);
+    }
+    if (held.size > 0) this.#pausedFor.set(worker, held);
   }
 
   workerDrained(worker: WorkerPeer): void {
+    const leaving = this.#leaving.get(worker);
+    if (leaving === false) this.#sendLast(worker);
     const paused = this.#pausedFor.get(worker);
-    if (paused === undefined) return;
+    if (paused === undefined || leaving !== undefined) return;
     for (const client of paused) {
       // Each has messages held: all of them at once would be more than the worker's queue may take.
       if (worker.full) return;
@@ -435,7 +475,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   /** Workers that are gone are not offered, and where there is none the function is not asked. */
   #askRouter(router: Router, client: GatewayClientEntry, command: EventCommand, body: Buffer): string | null {
     const workers = this.#workerTable.all;
-    if (workers.size === 0) return null;
+    if (workers.size === 0 || this.#router.holds(client)) return null;
     const key = this.#userCode.call('router', router, workers, this.#viewOf(client), ROUTED_EVENT[command], body);
     if (key === THREW) return this.#router.route(client);
     const fault = faultOfAnswer(key, workers);
@@ -479,11 +519,31 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#event(client, Command.ON_MESSAGE, body, 0, body.length, 0);
   }
 
-  /** Clients that must not be read: their worker is full, or an event of theirs waits again. */
-  #heldClients(): ReadonlySet<GatewayClientEntry> {
-    const held = new Set<GatewayClientEntry>(this.#waiting.clients);
-    for (const paused of this.#pausedFor.values()) for (const client of paused) held.add(client);
-    return held;
+  /** Of a worker that leaves, and is not there any more or done with some of them. */
+  #retryClientsOf(worker: WorkerPeer): void {
+    for (const client of this.#waiting.clients) {
+      if (client.workerKey === worker.key && !this.#router.holds(client)) this.#retry(client.connectionId);
+    }
+  }
+
+  /** Hands over what one client had waiting; it waits again where there is still no worker for it. */
+  #retry(connectionId: number): void {
+    const events = this.#waiting.takeOf(connectionId);
+    const client = events[0]?.client;
+    if (client === undefined) return;
+    for (const { command, body, flag } of events) {
+      if (!client.abandoned) this.#event(client, command as EventCommand, body, 0, body.length, flag);
+    }
+    if (this.#waiting.has(client)) return;
+    this.#freePlace(client);
+    // Only now: what it sends next must not overtake what it had waiting.
+    for (const paused of this.#pausedFor.values()) if (paused.has(client)) return;
+    this.#resume(client);
+  }
+
+  /** Of a client that left while its events waited nobody will tell again that it left. */
+  #freePlace(client: GatewayClientEntry): void {
+    if (this.clients.get(client.connectionId) !== client) this.#router.clientLeft(client);
   }
 
   #wait(client: GatewayClientEntry, command: EventCommand, body: Buffer, flag: number): void {
@@ -493,19 +553,25 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       return;
     }
     if (!this.#waiting.add({ client, command, body, flag, since: performance.now() })) {
-      this.#abandon(client, 'no worker is connected, and no more events can wait for one');
+      this.#abandon(client, 'no worker can take its events yet, and no more can wait');
       return;
     }
-    this.warn('no worker is connected; events wait for one', { limitSeconds: this.#options.maxWaitingTime });
+    if (!this.#router.holds(client)) {
+      this.warn('no worker is connected; events wait for one', { limitSeconds: this.#options.maxWaitingTime });
+    }
     // What it sends meanwhile waits on its own side. A handshake goes on: only then can a client be told to try again.
     if (command !== Command.ON_CONNECT || client.connection.ready) client.connection.pauseRecv();
     this.#waitingTimer ??= setInterval(() => this.#expireWaiting(), WAITING_CHECK_MS);
   }
 
   #expireWaiting(): void {
-    for (const event of this.#waiting.takeExpired(performance.now())) {
-      if (!event.client.abandoned)
-        this.#abandon(event.client, `no worker came within ${this.#options.maxWaitingTime} s`);
+    // A worker that leaves has as much time for its handlers as it had before.
+    const held = (client: GatewayClientEntry) => this.#router.holds(client);
+    for (const [event] of this.#waiting.takeExpired(performance.now(), held)) {
+      if (event === undefined) continue;
+      const { client } = event;
+      if (!client.abandoned) this.#abandon(client, `no worker came within ${this.#options.maxWaitingTime} s`);
+      this.#freePlace(client);
     }
     if (this.#waiting.size === 0 && this.#waitingTimer !== null) {
       clearInterval(this.#waitingTimer);

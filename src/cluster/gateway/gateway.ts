@@ -17,7 +17,7 @@ import { GATEWAY_CHECKS, GATEWAY_DEFAULTS, type GatewayOptions } from './options
 
 /**
  * Keeps client connections, their sessions, uids and groups; forwards what clients do to the BusinessWorkers and carries out
- * what they command. Runs no code of yours but hooks and a router, where given, so that it need not be reloaded.
+ * what they command. Runs no code of yours but hooks and a router, where given, so that a reload keeps it.
  */
 export class Gateway extends BaseWorker {
   override readonly kind = 'Gateway';
@@ -26,6 +26,9 @@ export class Gateway extends BaseWorker {
   override readonly user: string;
   override readonly group: string;
   override readonly stopPhase: StopPhase = STOP_PHASE.gateway;
+  override readonly reloadable: boolean;
+  /** Its inner port is part of its clients' ids: a second process can't have it too. */
+  override readonly overlaps = false;
   /** @internal Where clients come in, when it is not a port; a cluster in memory has its own. */
   protected readonly makeListener: MakeListener | undefined;
   readonly #address: NetAddress;
@@ -46,6 +49,7 @@ export class Gateway extends BaseWorker {
     this.count = this.#options.count;
     this.user = this.#options.user;
     this.group = this.#options.group;
+    this.reloadable = this.#options.reloadable;
     const { startPort, count, protocol, tls } = this.#options;
     checkProtocolScheme('Gateway', this.#address, protocol);
     if (tls !== null) checkTls('Gateway', tls);
@@ -109,8 +113,8 @@ export class Gateway extends BaseWorker {
     await this.#process.start();
   }
 
-  async stop(): Promise<void> {
-    await this.#process?.stop();
+  async stop(hurry: AbortSignal): Promise<void> {
+    await this.#process?.stop(hurry);
   }
 
   /** @internal What links it to the workers; likewise. */

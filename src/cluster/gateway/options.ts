@@ -11,6 +11,7 @@ import {
   type Check,
   type Checks,
   callback,
+  flag,
   integer,
   nonEmptyText,
   object,
@@ -53,6 +54,8 @@ export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSiz
   name: string;
   /** Processes; default 1. They share the public port; each has an inner port of its own. */
   count: number;
+  /** A reload replaces its processes, and with that closes its clients; default false: it keeps them. */
+  reloadable: boolean;
   /** IPv4 address under which workers reach this host; default `127.0.0.1`. Part of every client id. */
   lanIp: string;
   /** Inner port of the first process, the next has the next; default 2000. 0 lets the system choose. */
@@ -102,6 +105,7 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   ...ACCOUNT_DEFAULTS,
   name: 'Gateway',
   count: 1,
+  reloadable: false,
   lanIp: '127.0.0.1',
   startPort: 2000,
   innerTcpWorkerListen: '',
@@ -143,6 +147,7 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   ...ACCOUNT_CHECKS,
   name: nonEmptyText,
   count: integer(1, 1024),
+  reloadable: flag,
   lanIp: ipv4,
   startPort: integer(0, 65_535),
   innerTcpWorkerListen: text,

@@ -5,7 +5,10 @@ import type { BindingRouter } from './router.js';
 
 /** A worker as code inside the gateway process sees it. */
 export interface ConnectedWorker {
-  /** `remoteIp:workerName:number`, as `127.0.0.1:ChatWorker:0`. */
+  /**
+   * `remoteIp:workerName:number`, as `127.0.0.1:ChatWorker:0`. A process that has replaced another one at a reload has one
+   * number more, `127.0.0.1:ChatWorker:0:1`, and another one each time.
+   */
   readonly key: string;
   /** Clients of this gateway process whose last event went to it. */
   readonly clients: number;

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 
-/** An event of a client that no worker was there to take. */
+/** An event of a client that no worker may take yet. */
 export interface WaitingEvent<Client> {
   readonly client: Client;
   readonly command: number;
@@ -11,12 +11,18 @@ export interface WaitingEvent<Client> {
   readonly since: number;
 }
 
+/** What the room tells clients apart by. */
+export interface Waiting {
+  readonly connectionId: number;
+}
+
 /**
  * Events that wait for a worker, as a value: bounded in bytes and in time. The original destroys the client instead.
  * Each event counts with what it costs beside its body, so that a flood of empty ones is bounded too.
  */
-export class WaitingRoom<Client> {
-  readonly #events: WaitingEvent<Client>[] = [];
+export class WaitingRoom<Client extends Waiting> {
+  /** By connection id, in the order in which the clients' first events came; those of one client in their order. */
+  readonly #events = new Map<number, WaitingEvent<Client>[]>();
   readonly #maxBytes: number;
   readonly #maxMs: number;
   #bytes = 0;
@@ -26,17 +32,22 @@ export class WaitingRoom<Client> {
     this.#maxMs = maxSeconds * 1000;
   }
 
+  /** Clients with events that wait. */
   get size(): number {
-    return this.#events.length;
+    return this.#events.size;
   }
 
-  /** Whose events wait; a client for each of its events. */
-  get clients(): Iterable<Client> {
-    return this.#events.map((event) => event.client);
+  /** Whose events wait: as they are now, also when what they have waiting is taken out meanwhile. */
+  get clients(): readonly Client[] {
+    return [...this.#events.values()].flatMap(([first]) => (first === undefined ? [] : [first.client]));
   }
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  has({ connectionId }: Client): boolean {
+    return this.#events.has(connectionId);
   }
 
   /** @returns false when there is no room: the event was not taken */
@@ -44,25 +55,29 @@ export class WaitingRoom<Client> {
     const cost = costOf(event);
     if (this.#bytes + cost > this.#maxBytes) return false;
     this.#bytes += cost;
-    this.#events.push(event);
+    const { connectionId } = event.client;
+    const events = this.#events.get(connectionId);
+    if (events === undefined) this.#events.set(connectionId, [event]);
+    else events.push(event);
     return true;
   }
 
-  /** Takes all out, in order of arrival: a worker is there. */
-  takeAll(): WaitingEvent<Client>[] {
-    this.#bytes = 0;
-    return this.#events.splice(0);
+  /** Takes out what one client has waiting. */
+  takeOf(connectionId: number): readonly WaitingEvent<Client>[] {
+    const events = this.#events.get(connectionId) ?? [];
+    this.#events.delete(connectionId);
+    for (const event of events) this.#bytes -= costOf(event);
+    return events;
   }
 
-  /** Takes out what has waited too long, in order of arrival. */
-  takeExpired(now: number): WaitingEvent<Client>[] {
-    let count = 0;
-    for (const event of this.#events) {
-      if (now - event.since < this.#maxMs) break;
-      this.#bytes -= costOf(event);
-      count++;
+  /** Takes out, by client, what has waited too long. @param mayWait clients whose events wait however long it takes */
+  takeExpired(now: number, mayWait: (client: Client) => boolean): readonly (readonly WaitingEvent<Client>[])[] {
+    const expired: (readonly WaitingEvent<Client>[])[] = [];
+    for (const [connectionId, [first]] of this.#events) {
+      if (first === undefined || now - first.since < this.#maxMs) break;
+      if (!mayWait(first.client)) expired.push(this.takeOf(connectionId));
     }
-    return this.#events.splice(0, count);
+    return expired;
   }
 }
 

@@ -10,14 +10,14 @@ import type { PacketHead, PacketView } from '../protocol/mod.js';
  */
 
 /** What peers of our own may agree on beyond what the original can carry. `docs/protocols/link.md` describes each. */
-export type Extension = 'binary';
+export type Extension = 'binary' | 'draining';
 
 /** What this version offers to a peer. */
-export const OUR_EXTENSIONS: readonly Extension[] = ['binary'];
+export const OUR_EXTENSIONS: readonly Extension[] = ['binary', 'draining'];
 
 /** A worker, as a gateway sees it. */
 export interface WorkerPeer {
-  /** `remoteIp:workerName:number`. */
+  /** `remoteIp:workerName:number`, and one number more behind a colon for a process that replaced one at a reload. */
   readonly key: string;
   /** What waits for it has reached the limit: clients of this worker are not to be read for now. */
   readonly full: boolean;
@@ -32,6 +32,8 @@ export interface WorkerPeer {
 
 /** Who sent a command to a gateway: a worker, or a program that pushes. */
 export interface CommandSource {
+  /** Null: it is no worker. */
+  readonly worker: WorkerPeer | null;
   /** Answers the question being carried out. Each question is answered exactly once, in order. */
   reply(payload: Buffer | string): void;
 }
@@ -105,6 +107,14 @@ export interface WorkerLinkEvents {
 export interface WorkerLink extends GatewayDirectory {
   /** Begins to look for gateways; returns at once. */
   open(events: WorkerLinkEvents): void;
+  /**
+   * Resolves when every gateway that is announced was joined; after three seconds also when one is away.
+   *
+   * @throws LinkError `GW_LINK_NO_REGISTER` when by then no register has said which there are
+   */
+  linked(): Promise<void>;
+  /** Joins no gateway any more, nor again one whose link breaks; what is linked goes on. */
+  leave(): void;
   /** Stops and starts the stream of events from all gateways: backpressure inward. */
   pause(): void;
   resume(): void;

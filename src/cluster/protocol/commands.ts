@@ -36,6 +36,12 @@ export const Command = {
   ON_WEBSOCKET_CONNECT: 205,
   /** Ours alone: a gateway's answer to a worker that announced extensions; see docs/protocols/link.md. */
   EXTENSIONS: 220,
+  /** Ours alone, and those below (extension `draining`): a worker leaves; the same back: the last event was sent. */
+  DRAIN: 221,
+  /** All clients of the worker that leaves are done with, but these. */
+  BUSY: 222,
+  /** This one too is done with. */
+  DONE: 223,
 } as const;
 
 export type CommandName = keyof typeof Command;
@@ -80,9 +86,13 @@ export const LONG_COMMANDS = [
   Command.UNGROUP,
 ] as const;
 
+/** Sent to a gateway by a worker that leaves. */
+export const LEAVING_COMMANDS = [Command.DRAIN, Command.BUSY, Command.DONE] as const;
+
 export type EventCommand = (typeof EVENT_COMMANDS)[number];
 export type QueryCommand = (typeof QUERY_COMMANDS)[number];
 export type LongCommand = (typeof LONG_COMMANDS)[number];
+export type LeavingCommand = (typeof LEAVING_COMMANDS)[number];
 
 /** The body is plain bytes; clear, it is a PHP-serialized value. Whoever fills a PacketHead sets it. */
 export const FLAG_SCALAR = 1;

@@ -1,3 +1,4 @@
+export { busyBody, parseBusyBody } from './busy-body.js';
 export { decodeClientId, encodeClientId, isClientId } from './client-id.js';
 export {
   Command,
@@ -8,6 +9,7 @@ export {
   FLAG_SCALAR,
   isEvent,
   isQuery,
+  LEAVING_COMMANDS,
   LONG_COMMANDS,
   QUERY_COMMANDS,
 } from './commands.js';
@@ -53,7 +55,7 @@ export { websocketConnectBody } from './websocket-connect.js';
 // Types.
 
 export type { ClientAddress } from './client-id.js';
-export type { CommandName, EventCommand, LongCommand, QueryCommand } from './commands.js';
+export type { CommandName, EventCommand, LeavingCommand, LongCommand, QueryCommand } from './commands.js';
 export type { ConnectBody } from './connect-body.js';
 export type { Name, SelectCondition, SelectExt, SendToAllExt, SendToGroupExt } from './ext-data.js';
 export type { PacketReaderLimits, PacketSink, ReplyReaderLimits, ReplySink } from './packet-reader.js';

@@ -25,6 +25,7 @@ import { textCodec } from '../../core/protocols/mod.js';
 import { deadlines, type Expiring } from '../../core/timers/mod.js';
 import {
   type Checks,
+  flag,
   type GatewayWorkerError,
   integer,
   type Logger,
@@ -42,6 +43,8 @@ import { AddressBook } from './address-book.js';
 export interface RegisterOptions extends AccountOptions {
   /** Shown in logs and status; default `Register`. */
   name: string;
+  /** A reload replaces its process; default false: it keeps it. */
+  reloadable: boolean;
   /** Shared by everything in the cluster; default empty. */
   secretKey: string;
   /** Largest line taken, in bytes; default 10,485,760, as the original. */
@@ -51,6 +54,7 @@ export interface RegisterOptions extends AccountOptions {
 export const REGISTER_DEFAULTS: Readonly<RegisterOptions> = Object.freeze({
   ...ACCOUNT_DEFAULTS,
   name: 'Register',
+  reloadable: false,
   secretKey: '',
   maxPackageSize: CONNECTION_LIMITS.maxPackageSize,
 });
@@ -58,6 +62,7 @@ export const REGISTER_DEFAULTS: Readonly<RegisterOptions> = Object.freeze({
 export const REGISTER_CHECKS: Checks<RegisterOptions> = {
   ...ACCOUNT_CHECKS,
   name: nonEmptyText,
+  reloadable: flag,
   secretKey: text,
   maxPackageSize: integer(1),
 };
@@ -78,6 +83,8 @@ export class Register extends BaseWorker implements ConnectionOwner {
   override readonly user: string;
   override readonly group: string;
   override readonly stopPhase: StopPhase = STOP_PHASE.register;
+  override readonly reloadable: boolean;
+  override readonly overlaps = false;
   readonly counters = new ConnectionCounters();
   readonly #address: NetAddress;
   readonly #options: Readonly<RegisterOptions>;
@@ -99,6 +106,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
     this.name = this.#options.name;
     this.user = this.#options.user;
     this.group = this.#options.group;
+    this.reloadable = this.#options.reloadable;
     this.#limits = Object.freeze({ ...CONNECTION_LIMITS, maxPackageSize: this.#options.maxPackageSize });
   }
 

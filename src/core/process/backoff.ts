@@ -8,6 +8,8 @@ export const BACKOFF = Object.freeze({
   factor: 2,
   /** … up to this, so that a repaired database is noticed soon. */
   longest: 10_000,
+  /** So many short lives in a row are a crash loop: it is not bad luck any more, and somebody should look. */
+  loop: 5,
 });
 
 export interface Restart {
@@ -31,4 +33,15 @@ export function restartAfter(shortLives: number, readyAt: number | undefined, no
     delay: Math.min(BACKOFF.first * BACKOFF.factor ** shortLives, BACKOFF.longest),
     shortLives: shortLives + 1,
   };
+}
+
+/**
+ * Whether a place is in a crash loop: one process after another has died shortly after its start, and the present one has
+ * not shown yet that it is better.
+ *
+ * @param shortLives as `restartAfter` gave it last
+ * @param readyAt when the present process became ready; undefined: there is none that is
+ */
+export function isCrashLoop(shortLives: number, readyAt: number | undefined, now: number): boolean {
+  return shortLives >= BACKOFF.loop && (readyAt === undefined || now - readyAt < BACKOFF.longLife);
 }

@@ -9,6 +9,11 @@ export interface ProcessContext {
   readonly logger: Logger;
   /** True when all workers share this process: `run({ processes: 'single' })`. */
   readonly single: boolean;
+  /**
+   * 0, or a number that this process alone has of all that had its place, its id: it is started while its forerunner, which
+   * it is to replace, is still there.
+   */
+  readonly generation: number;
 }
 
 /** An address that a process of a worker will listen on. */
@@ -44,6 +49,10 @@ export abstract class BaseWorker {
   /** Processes of this worker; one in single-process mode. */
   abstract readonly count: number;
   readonly stopPhase: StopPhase = STOP_PHASE.worker;
+  /** A reload replaces its processes; false: it keeps and tells them. */
+  readonly reloadable: boolean = true;
+  /** A process that replaces another can be ready while that one still works. False: the old one has to leave first. */
+  readonly overlaps: boolean = true;
   /** What no other worker of the service may have, with its name in it; null: nothing. */
   readonly identity: string | null = null;
   /** The system's user and group that its processes take before `start`; empty: as they are. */
@@ -75,6 +84,14 @@ export abstract class BaseWorker {
    *   In a stop that is not graceful it is aborted from the start
    */
   abstract stop(hurry: AbortSignal): Promise<void>;
+
+  /**
+   * The service is being reloaded: in a process that is to be replaced this is called before `stop`, in one that is kept it
+   * is all that happens. What it throws is reported.
+   */
+  reloading(): unknown {
+    return undefined;
+  }
 
   /** What `status` shows of this process. */
   figures(): WorkerFigures {

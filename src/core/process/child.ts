@@ -10,11 +10,15 @@ import { sayWhatIsLost } from './log-keeper.js';
 import type { ChildLogs } from './logs.js';
 import { LoopDelay } from './loop-delay.js';
 import type { AnswerMessage, AskMessage, FromMaster, ReopenedMessage, ReopenMessage } from './messages.js';
-import { failed, fromMaster, READY, SLOT_VARIABLE } from './messages.js';
-import { STOP_SIGNALS, surviveLostOutput } from './signals.js';
+import { failed, fromMaster, LEAVE, READY, SLOT_VARIABLE } from './messages.js';
+import { GRACEFUL_RELOAD_SIGNAL, STOP_SIGNALS, surviveLostOutput } from './signals.js';
+import { onStopAll } from './stop-all.js';
 
 /** As Workerman's: an uncaught error, which the master logs as `exit code 250`. */
 export const EXIT_UNCAUGHT = 250;
+
+/** `stopAll` asks the master once in this time; code that counts its requests may call it at each further one. Milliseconds. */
+const ASK_EVERY = 1000;
 
 /** How long a process that failed to start waits for its last words to reach the master. Milliseconds. */
 const LAST_WORDS = 1000;
@@ -28,6 +32,8 @@ export interface Slot {
   readonly index: number;
   /** Of the process within the worker. */
   readonly id: number;
+  /** See ProcessContext. */
+  readonly generation: number;
   /** Of the worker. */
   readonly name: string;
 }
@@ -45,9 +51,10 @@ export function assignedSlot(): Slot | undefined {
   if (text !== undefined) {
     // Programs that user code starts are not to take themselves for this process.
     delete process.env[SLOT_VARIABLE];
-    const parts = /^(\d+):(\d+):(.*)$/s.exec(text);
+    const parts = /^(\d+):(\d+):(\d+):(.*)$/s.exec(text);
     if (cluster.isWorker && parts !== null) {
-      ownSlot = { index: Number(parts[1]), id: Number(parts[2]), name: parts[3] ?? '' };
+      const [index = 0, id = 0, generation = 0] = parts.slice(1, 4).map(Number);
+      ownSlot = { index, id, generation, name: parts[4] ?? '' };
     }
   }
   return ownSlot;
@@ -72,6 +79,10 @@ class Child {
   #worker: BaseWorker | undefined;
   #state: 'starting' | 'ready' | 'failed' | 'stopping' = 'starting';
   #exitCode = 0;
+  /** Aborted: connections are not left to end by themselves any longer. */
+  readonly #hurry = new AbortController();
+  #reloading: Promise<void> | undefined;
+  #askedAt = Number.NEGATIVE_INFINITY;
   #deadline: NodeJS.Timeout | undefined;
 
   constructor(slot: Slot, options: ChildOptions) {
@@ -90,6 +101,8 @@ class Child {
     for (const signal of STOP_SIGNALS) {
       process.on(signal, signal === 'SIGTERM' ? () => this.#stopWithin('SIGTERM') : ignore);
     }
+    process.on(GRACEFUL_RELOAD_SIGNAL, ignore);
+    onStopAll((code, log) => this.#askToLeave(code, log));
     // A cluster process whose channel breaks exits at once, unless it believes that to be its own wish.
     if (cluster.worker !== undefined) cluster.worker.exitedAfterDisconnect = true;
     process.once('disconnect', () => this.#stopWithin('the master is gone'));
@@ -103,7 +116,7 @@ class Child {
     worker.id = this.#slot.id;
     try {
       takeAccount(worker);
-      await worker.start({ logger: this.#logger, single: false });
+      await worker.start({ logger: this.#logger, single: false, generation: this.#slot.generation });
     } catch (error) {
       this.fail(error);
       return;
@@ -126,7 +139,10 @@ class Child {
 
   #onMessage(message: FromMaster | undefined): void {
     // No deadline here: the master keeps it, for all of its processes together.
-    if (message?.gatewayworker === 'stop') void this.#stop();
+    if (message?.gatewayworker === 'stop') {
+      if (!message.graceful) this.#hurry.abort();
+      void this.#stop();
+    } else if (message?.gatewayworker === 'reload') this.#reloading ??= this.#reload();
     else if (message?.gatewayworker === 'ask') this.#answer(message);
     else if (message?.gatewayworker === 'reopen') this.#reopenLog(message);
   }
@@ -147,8 +163,30 @@ class Child {
     }
   }
 
+  /** As `stopAll` asks for. */
+  #askToLeave(code: number, log: string): void {
+    const asked = log === '' ? 'stopAll was called' : log;
+    if (this.#state === 'starting') this.fail(new Error(asked));
+    const now = performance.now();
+    if (this.#state !== 'ready' || now - this.#askedAt < ASK_EVERY) return;
+    this.#askedAt = now;
+    this.#exitCode = code;
+    this.#logger.info(asked);
+    process.send?.(LEAVE, ignore);
+  }
+
+  async #reload(): Promise<void> {
+    try {
+      await this.#worker?.reloading();
+    } catch (error) {
+      this.#logger.error(`onWorkerReload threw: ${stackOf(error)}`);
+    }
+    this.#reloading = undefined;
+  }
+
   #stopWithin(reason: string): void {
     this.#logger.debug(`stopping: ${reason}`);
+    this.#hurry.abort();
     this.#deadline ??= setTimeout(() => {
       this.#logger.warn(`did not stop within ${this.#stopTimeout / 1000} s`);
       process.exit(this.#exitCode);
@@ -160,7 +198,8 @@ class Child {
     if (this.#state === 'stopping' || this.#state === 'failed') return;
     this.#state = 'stopping';
     try {
-      await this.#worker?.stop(AbortSignal.abort());
+      await this.#reloading;
+      await this.#worker?.stop(this.#hurry.signal);
     } catch (error) {
       this.#logger.error(`stop failed: ${stackOf(error)}`);
     }

@@ -8,13 +8,19 @@ export interface ProcessState {
   readonly id: number;
   /** Undefined while it waits to be started again. */
   readonly pid: number | undefined;
-  readonly state: 'starting' | 'ready' | 'waiting' | 'ended';
-  /** How often it had to be started again. */
+  /** `leaving`: it finishes what it has; where another process has its place, that one is listed too. */
+  readonly state: 'starting' | 'ready' | 'waiting' | 'leaving' | 'ended';
+  /** How often it had to be started again; a reload does not count. */
   readonly restarts: number;
+  /** One process after another has died shortly after its start: what the last one died of. Null: it is not so. */
+  readonly crashLoop: string | null;
 }
 
 export interface ReloadOptions {
-  /** Old processes are left until their connections have ended by themselves. Default false. */
+  /**
+   * The connections of old processes are left to end by themselves, for as long as the `gracefulTimeout`; a process that
+   * has its successor beside it is not waited for. Default false: connections are closed in order.
+   */
   readonly graceful?: boolean;
   /** Names of the workers to reload, also of such as a reload keeps; null, the default, is all that are reloadable. */
   readonly workers?: readonly string[] | null;
@@ -34,14 +40,14 @@ export interface Engine {
    * In order. Further calls get the same promise, and a call that is not graceful hurries one that is.
    *
    * @param graceful default false: over after the `stopTimeout` at the latest; true: once all connections have ended by
-   *   themselves
+   *   themselves, which may take the `gracefulTimeout`
    */
   stop(graceful?: boolean): Promise<void>;
   /**
    * Replaces processes one by one, where it can be with the new one ready before the old one leaves. One reload at a
-   * time: a further call waits for its turn.
+   * time: a further call waits for its turn, and those that wait with equal options share one.
    *
-   * @throws ReloadError the old processes from the failed one on are kept, and go on
+   * @throws ReloadError `GW_RELOAD_…`: the old processes from the failed one on are kept, and go on
    */
   reload(options?: ReloadOptions): Promise<ReloadResult>;
   /** Ends everything now, without asking. */

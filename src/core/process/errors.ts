@@ -33,7 +33,11 @@ export class StartError extends GatewayWorkerError {
   }
 }
 
-export type ReloadErrorCode = 'GW_RELOAD_IMPOSSIBLE';
+export type ReloadErrorCode =
+  | 'GW_RELOAD_IMPOSSIBLE'
+  | 'GW_RELOAD_UNKNOWN_WORKER'
+  | 'GW_RELOAD_FAILED'
+  | 'GW_RELOAD_STOPPED';
 
 /** A reload was not carried out, or not to its end; what runs goes on. */
 export class ReloadError extends GatewayWorkerError {

@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import process from 'node:process';
 import { isMainThread } from 'node:worker_threads';
-import { stackOf } from '../../util/mod.js';
+import { messageOf, stackOf } from '../../util/mod.js';
 import type { BaseWorker } from './base-worker.js';
 import { EXIT_UNCAUGHT } from './child.js';
 import type { Claim } from './control/claim.js';
@@ -14,7 +14,8 @@ import { ReloadError } from './errors.js';
 import type { ServiceLogs } from './logs.js';
 import type { Service } from './service.js';
 import type { ServiceOptions } from './service-options.js';
-import { onStopSignals, surviveLostOutput } from './signals.js';
+import { onSignals, surviveLostOutput } from './signals.js';
+import { onStopAll } from './stop-all.js';
 
 const SYSTEM = Object.freeze({ node: process.version, system: `${process.platform} ${process.arch}` });
 
@@ -46,28 +47,24 @@ export async function launch(engine: Engine, plan: Launch): Promise<Service> {
     await engine.stop(graceful);
     claimed?.release();
   };
-  const leave = async (why: string, graceful = false) => {
-    log.info(`stopping on ${why}`);
-    await stop(graceful);
-    log.info('stopped');
-    // Not at once: whoever asked for it gets the answer; and when a failed start is what was being stopped, its error
-    // comes first, with its own exit code.
-    setImmediate(() => process.exit(0));
+  let left: Promise<void> | undefined;
+  const leave = (why: string, graceful = false, code = 0) => {
+    log.info(`stopping${graceful ? ' gracefully' : ''} on ${why}`);
+    // One that is not graceful hurries one that is.
+    if (left !== undefined) return stop(graceful);
+    left = stop(graceful).then(() => {
+      log.info('stopped');
+      // Not at once: whoever asked for it gets the answer; and when a failed start is what was being stopped, its error
+      // comes first, with its own exit code.
+      setImmediate(() => process.exit(code));
+    });
+    return left;
   };
   if (control !== null && options.ownsProcess && isOwnProgram()) {
     const hello = () => ({ protocol: PROTOCOL, pid: process.pid, state, ...control, ...SYSTEM });
     claimed = await claimFor(engine, options, hello, leave);
   }
-  const release = options.ownsProcess ? own(engine, plan, leave) : ignore;
-  try {
-    await engine.start();
-  } catch (error) {
-    release();
-    claimed?.release();
-    throw error;
-  }
-  if (state === 'starting') state = 'running';
-  return {
+  const service: Service = {
     workers,
     mode: options.processes,
     processes: () => engine.processes(),
@@ -80,6 +77,24 @@ export async function launch(engine: Engine, plan: Launch): Promise<Service> {
       over();
     },
   };
+  const disown = options.ownsProcess ? own(engine, plan, leave) : ignore;
+  const forgetStopAll = onStopAll((code, last) => {
+    if (last !== '') log.info(last);
+    void (options.ownsProcess ? leave('stopAll', false, code) : service.stop());
+  });
+  const release = () => {
+    forgetStopAll();
+    disown();
+  };
+  try {
+    await engine.start();
+  } catch (error) {
+    release();
+    claimed?.release();
+    throw error;
+  }
+  if (state === 'starting') state = 'running';
+  return service;
 }
 
 /** undefined: there is no entry script to be found by. @throws StartError */
@@ -114,18 +129,25 @@ function isOwnProgram(): boolean {
 function own(
   engine: Engine,
   { options, logs: { log, lastWords } }: Launch,
-  leave: (why: string) => Promise<void>,
+  leave: (why: string, graceful: boolean) => Promise<void>,
 ): () => void {
   surviveLostOutput();
   if (options.processes === 'many') process.title = 'gatewayworker: master';
-  const releaseSignals = onStopSignals(
-    (signal) => void leave(signal),
-    () => {
+  const releaseSignals = onSignals({
+    stop: (signal, graceful) => void leave(signal, graceful),
+    reload: (signal, graceful) => {
+      log.info(`reload on ${signal}`);
+      engine.reload({ graceful }).catch((error) => {
+        // Of one that had begun the engine has told.
+        if (error.code === 'GW_RELOAD_IMPOSSIBLE') log.warn(messageOf(error));
+      });
+    },
+    kill: () => {
       log.warn('killing what is left');
       engine.kill();
       process.exit(EXIT_KILLED);
     },
-  );
+  });
   // The master runs no user code but the entry script, and Node's own way is right for that: the stack, and exit code 1.
   if (options.processes === 'many') {
     const report = (error: unknown, origin: NodeJS.UncaughtExceptionOrigin) =>

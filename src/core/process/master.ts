@@ -2,18 +2,32 @@ import type { Worker as ClusterWorker } from 'node:cluster';
 import cluster from 'node:cluster';
 import process from 'node:process';
 import type { Logger } from '../../util/mod.js';
-import { messageOf } from '../../util/mod.js';
+import { messageOf, nearest } from '../../util/mod.js';
 import { checkAddresses } from './addresses.js';
-import { restartAfter } from './backoff.js';
-import type { BaseWorker } from './base-worker.js';
+import { BACKOFF, isCrashLoop, restartAfter } from './backoff.js';
+import type { BaseWorker, StopPhase } from './base-worker.js';
+import { callBack, type ServiceCallbacks } from './callbacks.js';
 import type { Engine, ProcessState, ReloadOptions, ReloadResult } from './engine.js';
 import { ReloadError, StartError } from './errors.js';
 import type { LogKeeper } from './log-keeper.js';
-import type { AnswerMessage, Answers, AskMessage, FailedMessage, Question } from './messages.js';
-import { fromChild, SLOT_VARIABLE, stopMessage } from './messages.js';
+import type { AnswerMessage, Answers, AskMessage, Question } from './messages.js';
+import { fromChild, RELOAD, SLOT_VARIABLE, stopMessage } from './messages.js';
+import {
+  describe,
+  type Ending,
+  emptyPlace,
+  exitCounts,
+  nameOf,
+  type Place,
+  reloadFailure,
+  startFailure,
+  type WorkerProcess,
+} from './place.js';
+import { settledWithin } from './settled-within.js';
 import { STOP_SIGNALS } from './signals.js';
-import type { ConnectionRow, ExitCount, ProcessFigures, ServiceStatus } from './status.js';
+import type { ConnectionRow, ProcessFigures, ServiceStatus } from './status.js';
 import { stopPlan } from './stop-plan.js';
+import { Turns } from './turns.js';
 
 /** How long the system may take to bury a process after SIGKILL. Milliseconds. */
 const BURIAL = 400;
@@ -27,39 +41,17 @@ const OWN_SIGNAL_WITHIN = 100;
 /** A process that has not answered by then is busy. Milliseconds. */
 const ANSWER_WITHIN = 1000;
 
+/** Times in milliseconds. */
 export interface MasterOptions {
   readonly logger: Logger;
-  /** Milliseconds. */
   readonly stopTimeout: number;
   /** null: there is no log file. */
   readonly logKeeper: LogKeeper | null;
-}
-
-/** A place for one process; whoever fills it has the same worker and id. */
-interface Place {
-  readonly worker: BaseWorker;
-  readonly index: number;
-  readonly id: number;
-  state: ProcessState['state'];
-  child: ClusterWorker | undefined;
-  /** When the present process became ready. */
-  readyAt: number | undefined;
-  /** A first start that fails ends the service; a later one is repeated. */
-  wasReady: boolean;
-  /** What the present process said about its failed start. */
-  failure: FailedMessage | undefined;
-  shortLives: number;
-  restarts: number;
-  timer: NodeJS.Timeout | undefined;
-  /** Its ends so far, by exit code or signal. */
-  readonly exits: Map<string, number>;
-}
-
-interface Ending {
-  /** Completes the sentence `ChatWorker:0 (pid 123) …`. */
-  readonly text: string;
-  readonly code: number | null;
-  readonly signal: string | null;
+  /** A process that leaves while others go on, and a stop that is graceful. */
+  readonly gracefulTimeout: number;
+  /** A process that is to replace another. */
+  readonly startTimeout: number;
+  readonly callbacks: ServiceCallbacks;
 }
 
 interface Waiter {
@@ -67,24 +59,39 @@ interface Waiter {
   readonly done: () => void;
 }
 
+/** A process, or the place of one that is not there at the moment. */
+interface Row {
+  readonly place: Place;
+  readonly process: WorkerProcess | undefined;
+}
+
 /**
- * Keeps `count` processes alive for each worker. Runs no user code and reads no byte of any client.
+ * Keeps `count` processes alive for each worker. Runs no user code but the service's callbacks, and reads no byte of any
+ * client.
  *
  * Each process runs the entry script again and is told by its environment which worker it is.
  */
 export class Master implements Engine {
   readonly #workers: readonly BaseWorker[];
+  readonly #options: MasterOptions;
   readonly #logger: Logger;
-  readonly #stopTimeout: number;
-  readonly #logKeeper: LogKeeper | null;
   readonly #places: readonly Place[];
+  /** Processes whose place is somebody else's. */
+  readonly #leaving = new Set<WorkerProcess>();
   readonly #waiters = new Set<Waiter>();
+  readonly #reloads = new Turns<ReloadResult>();
   readonly #startedAt = Date.now();
   /** Takes the parts of an answer, by the number of the question. */
   readonly #asked = new Map<number, (message: AnswerMessage) => void>();
   #questions = 0;
   #failure: StartError | undefined;
+  #started = false;
   #stop: Promise<void> | undefined;
+  #stopping = false;
+  /** Connections are not left to end by themselves any longer. */
+  #hurry = false;
+  /** Processes of these phases are told to stop, and are not started again. */
+  #stopsUpTo = -1;
 
   /**
    * @param made all that the entry script makes, in its order
@@ -92,9 +99,8 @@ export class Master implements Engine {
    */
   constructor(made: readonly BaseWorker[], workers: readonly BaseWorker[], options: MasterOptions) {
     this.#workers = workers;
+    this.#options = options;
     this.#logger = options.logger;
-    this.#stopTimeout = options.stopTimeout;
-    this.#logKeeper = options.logKeeper;
     this.#places = workers.flatMap((worker) =>
       Array.from({ length: worker.count }, (_, id) => emptyPlace(worker, made.indexOf(worker), id)),
     );
@@ -121,54 +127,63 @@ export class Master implements Engine {
     cluster.schedulingPolicy = cluster.SCHED_RR;
     cluster.setupPrimary({ exec: entry, args: process.argv.slice(2) });
     for (const place of this.#places) {
-      if (this.#stop === undefined) this.#fork(place);
+      if (!this.#stopping) place.process = this.#fork(place);
     }
     await this.#until(
-      () => this.#failure !== undefined || this.#stop !== undefined || this.#places.every((place) => place.wasReady),
+      () => this.#failure !== undefined || this.#stopping || this.#places.every((place) => place.wasReady),
     );
     if (this.#failure !== undefined) {
       await this.stop();
       throw this.#failure;
     }
-    if (this.#stop !== undefined) return new Promise<never>(() => {});
+    if (this.#stopping) return new Promise<never>(() => {});
+    this.#started = true;
   }
 
-  stop(): Promise<void> {
+  stop(graceful = false): Promise<void> {
+    // To what has not started yet nobody is connected.
+    if (!graceful || !this.#started) this.#hurry = true;
     this.#stop ??= this.#stopInOrder();
     this.#changed();
     return this.#stop;
   }
 
-  async reload(_options: ReloadOptions = {}): Promise<ReloadResult> {
+  async reload(options: ReloadOptions = {}): Promise<ReloadResult> {
     // A program that puts logs aside (logrotate) asks for a reload afterwards; kept processes are to notice as well.
-    this.#logKeeper?.reopen();
-    throw new ReloadError('GW_RELOAD_IMPOSSIBLE', 'reloading is not there yet');
+    this.#options.logKeeper?.reopen();
+    const { graceful = false, workers = null } = options;
+    if (!this.#started) throw new ReloadError('GW_RELOAD_IMPOSSIBLE', 'the service has not started yet');
+    const names = this.#workers.map(({ name }) => name);
+    for (const name of workers ?? []) if (!names.includes(name)) throw unknownWorker(name, names);
+    const key = JSON.stringify([graceful, workers === null ? null : [...workers].sort()]);
+    return this.#reloads.take(key, async () => {
+      try {
+        return await this.#reload(graceful, workers);
+      } catch (error) {
+        this.#logger[this.#stopping ? 'info' : 'error'](`the reload has ended: ${messageOf(error)}`);
+        throw error;
+      }
+    });
   }
 
   kill(): void {
-    for (const place of this.#places) place.child?.process.kill('SIGKILL');
+    for (const { child } of this.#living()) child?.process.kill('SIGKILL');
   }
 
   processes(): readonly ProcessState[] {
-    return this.#places.map(({ worker, id, child, state, restarts }) => ({
-      worker: worker.name,
-      id,
-      pid: child?.process.pid,
-      state,
-      restarts,
-    }));
+    return this.#rows().map((row) => this.#stateOf(row));
   }
 
   async status(): Promise<ServiceStatus> {
-    const figures = await Promise.all(this.#places.map((place) => this.#figures(place)));
-    const states = this.processes();
+    const rows = this.#rows();
+    const figures = await Promise.all(rows.map(({ process }) => this.#figures(process)));
     return {
       mode: 'many',
       pid: process.pid,
       startedAt: this.#startedAt,
-      processes: states.map((state, index) => ({
-        ...state,
-        listens: this.#places[index]?.worker.plannedListens().map(({ address }) => address) ?? [],
+      processes: rows.map((row, index) => ({
+        ...this.#stateOf(row),
+        listens: row.place.worker.plannedListens().map(({ address }) => address),
         figures: figures[index] ?? null,
         blocked: null,
       })),
@@ -178,17 +193,46 @@ export class Master implements Engine {
 
   async *connections(): AsyncIterable<readonly ConnectionRow[]> {
     // One process at a time: their answers are long, and whoever reads them may be slow.
-    for (const place of this.#places) yield* this.#ask(place, 'connections');
+    for (const { process } of this.#rows()) yield* this.#ask(process, 'connections');
   }
 
-  async #figures(place: Place): Promise<ProcessFigures | null> {
-    for await (const figures of this.#ask(place, 'figures')) return figures;
+  /** By worker and id; those that are to take a place over, and those that leave, stand behind whose it is. */
+  #rows(): readonly Row[] {
+    return this.#places.flatMap((place) => {
+      const leaving = [...this.#leaving].filter((process) => process.place === place);
+      const present = [place.process, place.successor].filter((process) => process !== undefined);
+      return [...(present.length > 0 ? present : [undefined]), ...leaving].map((process) => ({ place, process }));
+    });
+  }
+
+  #stateOf({ place, process }: Row): ProcessState {
+    const { worker, id, restarts, shortLives, lastEnd } = place;
+    return {
+      worker: worker.name,
+      id,
+      pid: process?.child?.process.pid,
+      state: process?.state ?? (this.#stops(place) ? 'ended' : 'waiting'),
+      restarts,
+      crashLoop:
+        process === place.process && isCrashLoop(shortLives, process?.readyAt, performance.now()) ? lastEnd : null,
+    };
+  }
+
+  #living(): readonly WorkerProcess[] {
+    return this.#rows().flatMap(({ process }) => process ?? []);
+  }
+
+  async #figures(process: WorkerProcess | undefined): Promise<ProcessFigures | null> {
+    for await (const figures of this.#ask(process, 'figures')) return figures;
     return null;
   }
 
   /** The parts of an answer, as they come; none when the process does not answer in time. */
-  async *#ask<Asked extends Question>(place: Place, question: Asked): AsyncIterable<Answers[Asked]> {
-    if (place.child === undefined || place.state !== 'ready') return;
+  async *#ask<Asked extends Question>(
+    process: WorkerProcess | undefined,
+    question: Asked,
+  ): AsyncIterable<Answers[Asked]> {
+    if (process?.child === undefined || process.readyAt === undefined) return;
     const number = ++this.#questions;
     const parts: AnswerMessage[] = [];
     this.#asked.set(number, (part) => {
@@ -196,9 +240,9 @@ export class Master implements Engine {
       this.#changed();
     });
     try {
-      place.child.send({ gatewayworker: 'ask', question, number } satisfies AskMessage, ignore);
+      process.child.send({ gatewayworker: 'ask', question, number } satisfies AskMessage, ignore);
       for (let more = true; more; ) {
-        await this.#until(() => parts.length > 0 || place.state !== 'ready', ANSWER_WITHIN);
+        await this.#until(() => parts.length > 0 || process.state === 'ended', ANSWER_WITHIN);
         const part = parts.shift();
         if (part === undefined) return;
         yield part.answer as Answers[Asked];
@@ -209,29 +253,38 @@ export class Master implements Engine {
     }
   }
 
-  #fork(place: Place): void {
-    place.state = 'starting';
-    place.readyAt = undefined;
-    place.failure = undefined;
+  // ---- a process comes, and goes ----
+
+  #fork(place: Place): WorkerProcess {
+    const fresh: WorkerProcess = {
+      place,
+      child: undefined,
+      state: 'starting',
+      readyAt: undefined,
+      failure: undefined,
+      ending: undefined,
+      asked: false,
+    };
     let child: ClusterWorker;
     try {
-      child = cluster.fork({ [SLOT_VARIABLE]: `${place.index}:${place.id}:${place.worker.name}` });
+      const slot = `${place.index}:${place.id}:${place.generation}:${place.worker.name}`;
+      child = cluster.fork({ [SLOT_VARIABLE]: slot });
     } catch (error) {
-      setImmediate(() => this.#ended(place, notForked(error)));
-      return;
+      setImmediate(() => this.#ended(fresh, notForked(error)));
+      return fresh;
     }
-    place.child = child;
-    this.#logKeeper?.add(child);
-    child.on('message', (message) => this.#onMessage(place, message));
+    fresh.child = child;
+    this.#options.logKeeper?.add(child);
+    child.on('message', (message) => this.#onMessage(fresh, message));
     child.on('error', (error) => {
       // Besides a failed fork this is a message to a process that has just died, whose exit is reported anyway.
-      if (child.process.pid === undefined) this.#ended(place, notForked(error));
+      if (child.process.pid === undefined) this.#ended(fresh, notForked(error));
     });
     // The exit may be reported before the last message has been read; the channel's end comes behind that one.
     let ending: Ending | undefined;
     let disconnected = false;
     const bothSeen = () => {
-      if (ending !== undefined && disconnected) this.#ended(place, ending);
+      if (ending !== undefined && disconnected) this.#ended(fresh, ending);
     };
     child.once('exit', (code: number | null, signal: string | null) => {
       ending = { text: signal ? `ended by signal ${signal}` : `ended with exit code ${code}`, code, signal };
@@ -241,77 +294,279 @@ export class Master implements Engine {
       disconnected = true;
       bothSeen();
     });
+    return fresh;
   }
 
-  #onMessage(place: Place, received: unknown): void {
+  #onMessage(from: WorkerProcess, received: unknown): void {
     const message = fromChild(received);
-    if (message?.gatewayworker === 'ready') {
-      place.state = 'ready';
-      place.wasReady = true;
-      place.readyAt = performance.now();
-      this.#logger.debug(`worker ${describe(place)} is ready`);
-      this.#changed();
-    } else if (message?.gatewayworker === 'failed') {
-      place.failure = message;
-    } else if (message?.gatewayworker === 'answer') {
-      this.#asked.get(message.number)?.(message);
-    }
+    if (message?.gatewayworker === 'ready') this.#onReady(from);
+    else if (message?.gatewayworker === 'failed') from.failure = message;
+    else if (message?.gatewayworker === 'leave') this.#onLeave(from);
+    else if (message?.gatewayworker === 'answer') this.#asked.get(message.number)?.(message);
   }
 
-  #ended(place: Place, ending: Ending): void {
-    const who = describe(place);
-    const status = ending.signal ?? (ending.code === null ? 'no process' : String(ending.code));
-    place.exits.set(status, (place.exits.get(status) ?? 0) + 1);
-    place.child = undefined;
-    place.state = 'ended';
+  #onReady(fresh: WorkerProcess): void {
+    if (fresh.state !== 'starting') return;
+    const { place } = fresh;
+    fresh.state = 'ready';
+    fresh.readyAt = performance.now();
+    place.wasReady = true;
+    this.#logger.debug(`worker ${describe(fresh)} is ready`);
+    if (place.successor === fresh) {
+      const old = place.process;
+      if (old !== undefined) this.#retire(old);
+      place.successor = undefined;
+      place.process = fresh;
+      place.shortLives = 0;
+      this.#logger.info(`worker ${describe(fresh)} takes over${old === undefined ? '' : ` from pid ${pidOf(old)}`}`);
+    }
     this.#changed();
-    if (this.#stop !== undefined) return;
-    if (place.readyAt === undefined && ending.signal !== null && isStopSignal(ending.signal)) {
-      place.timer = setTimeout(() => this.#replace(place, who, ending), OWN_SIGNAL_WITHIN);
-    } else {
-      this.#replace(place, who, ending);
-    }
   }
 
-  #replace(place: Place, who: string, ending: Ending): void {
+  #ended(gone: WorkerProcess, ending: Ending): void {
+    const { place } = gone;
+    const who = describe(gone);
+    const { code, signal } = ending;
+    const status = signal ?? (code === null ? 'no process' : String(code));
+    place.exits.set(status, (place.exits.get(status) ?? 0) + 1);
+    const { onWorkerExit } = this.#options.callbacks;
+    const exit = { id: place.id, pid: pidOf(gone), code, signal };
+    void callBack(this.#logger, 'onWorkerExit', onWorkerExit, place.worker, exit);
+    gone.child = undefined;
+    gone.state = 'ended';
+    gone.ending = ending;
+    if (this.#leaving.delete(gone)) {
+      this.#logger[code === 0 || this.#stopping ? 'debug' : 'warn'](`worker ${who}, which was leaving, ${ending.text}`);
+    }
+    if (place.successor === gone) place.successor = undefined;
+    if (place.process === gone) {
+      place.process = undefined;
+      // Who is to take over comes anyway.
+      if (!this.#stops(place) && place.successor === undefined) {
+        const replace = () => this.#replace(gone, who, ending);
+        const mayBeOurs = gone.readyAt === undefined && signal !== null && isStopSignal(signal);
+        if (mayBeOurs) place.timer = setTimeout(replace, OWN_SIGNAL_WITHIN);
+        else replace();
+      }
+    }
+    this.#changed();
+  }
+
+  #replace(gone: WorkerProcess, who: string, ending: Ending): void {
+    const { place, failure } = gone;
     if (!place.wasReady) {
-      this.#failure ??= startFailure(place, who, ending);
+      this.#failure ??= startFailure(gone, who, ending);
       this.#changed();
       return;
     }
-    const { delay, shortLives } = restartAfter(place.shortLives, place.readyAt, performance.now());
-    place.shortLives = shortLives;
-    place.restarts += 1;
-    place.state = 'waiting';
-    place.timer = setTimeout(() => this.#fork(place), delay);
-    const what = place.failure === undefined ? ending.text : `could not start: ${place.failure.message}`;
+    const what = failure === undefined ? ending.text : `could not start: ${failure.message}`;
+    const delay = this.#startAgain(place, gone.readyAt, what);
     const when = delay === 0 ? 'at once' : `in ${delay / 1000} s`;
     const level = ending.code === 0 ? 'info' : 'warn';
     this.#logger[level](`worker ${who} ${what}; starting it again ${when}`);
-    if (place.failure !== undefined) this.#logger.debug(place.failure.stack);
+    if (failure !== undefined) this.#logger.debug(failure.stack);
   }
 
+  /** @returns when, in milliseconds */
+  #startAgain(place: Place, readyAt: number | undefined, lastEnd: string): number {
+    const { delay, shortLives } = restartAfter(place.shortLives, readyAt, performance.now());
+    place.shortLives = shortLives;
+    place.lastEnd = lastEnd;
+    place.restarts += 1;
+    place.timer = setTimeout(() => {
+      place.process = this.#fork(place);
+    }, delay);
+    if (shortLives === BACKOFF.loop) {
+      this.#logger.error(
+        `crash loop: worker ${nameOf(place)} has ended shortly after its start ${shortLives} times in a row; the last one ${lastEnd}`,
+      );
+    }
+    return delay;
+  }
+
+  // ---- reload ----
+
+  async #reload(graceful: boolean, names: readonly string[] | null): Promise<ReloadResult> {
+    this.#refuseWhenStopping();
+    this.#logger.info(`reloading${graceful ? ' gracefully' : ''}${names === null ? '' : `: ${names.join(', ')}`}`);
+    const { callbacks, startTimeout } = this.#options;
+    await settledWithin(callBack(this.#logger, 'onMasterReload', callbacks.onMasterReload), startTimeout);
+    this.#refuseWhenStopping();
+    const chosen = ({ worker }: Place) => (names === null ? worker.reloadable : names.includes(worker.name));
+    let kept = 0;
+    for (const place of names === null ? this.#places : []) {
+      if (chosen(place) || place.process?.state !== 'ready') continue;
+      place.process.child?.send(RELOAD, ignore);
+      kept++;
+    }
+    let replaced = 0;
+    for (const place of this.#places.filter(chosen)) {
+      await this.#renew(place, graceful, replaced);
+      replaced++;
+    }
+    this.#logger.info(`reloaded: ${replaced} replaced, ${kept} kept`);
+    return { replaced, kept };
+  }
+
+  /** A process has asked to be replaced. */
+  #onLeave(from: WorkerProcess): void {
+    const { place } = from;
+    if (from.asked || place.process !== from || this.#stopping) return;
+    from.asked = true;
+    const who = describe(from);
+    this.#logger.info(`worker ${who} asks to be replaced`);
+    const renew = async () => {
+      this.#refuseWhenStopping();
+      // A reload may have come before.
+      if (place.process !== from) return { replaced: 0, kept: 0 };
+      await this.#renew(place, false, 0);
+      return { replaced: 1, kept: 0 };
+    };
+    this.#reloads.take(`leave ${who}`, renew).catch((error) => {
+      from.asked = false;
+      if (!this.#stopping) this.#logger.error(messageOf(error));
+    });
+  }
+
+  /** Puts a new process in this place. @throws ReloadError */
+  async #renew(place: Place, graceful: boolean, replaced: number): Promise<void> {
+    const { startTimeout } = this.#options;
+    // One that is being started anyway has to show first whether there is one to replace.
+    await this.#until(() => this.#stopping || place.process?.state !== 'starting', startTimeout);
+    this.#refuseWhenStopping();
+    const old = place.process;
+    if (old !== undefined && !place.worker.overlaps) {
+      this.#retire(old);
+      await this.#leave(old, graceful);
+      this.#refuseWhenStopping();
+    }
+    clearTimeout(place.timer);
+    place.generation++;
+    const fresh = this.#fork(place);
+    place.successor = fresh;
+    await this.#until(() => this.#stopping || fresh.state !== 'starting', startTimeout);
+    this.#refuseWhenStopping();
+    if (fresh.readyAt === undefined) throw await this.#giveUp(fresh, replaced);
+    if (old === undefined || !place.worker.overlaps) return;
+    const left = this.#leave(old, graceful);
+    if (!graceful) await left;
+    this.#refuseWhenStopping();
+  }
+
+  /** A new process that did not become ready. */
+  async #giveUp(fresh: WorkerProcess, replaced: number): Promise<ReloadError> {
+    const { place } = fresh;
+    const reason = fresh.ending?.text ?? `was not ready within ${this.#options.startTimeout / 1000} s`;
+    fresh.child?.process.kill('SIGKILL');
+    await this.#until(() => fresh.state === 'ended', BURIAL);
+    place.successor = undefined;
+    const error = reloadFailure(fresh, `the new process ${reason}`, replaced);
+    if (fresh.failure !== undefined) this.#logger.debug(fresh.failure.stack);
+    // The old one had to leave first, or has died meanwhile.
+    if (place.process === undefined && !this.#stops(place)) {
+      this.#startAgain(place, undefined, `could not start: ${fresh.failure?.message ?? reason}`);
+    }
+    return error;
+  }
+
+  /** Its place is not its own any more. */
+  #retire(old: WorkerProcess): void {
+    if (old.place.process === old) old.place.process = undefined;
+    old.state = 'leaving';
+    this.#leaving.add(old);
+  }
+
+  /** Tells a retired process to leave; resolves when it has. */
+  async #leave(old: WorkerProcess, graceful: boolean): Promise<void> {
+    const { gracefulTimeout, stopTimeout } = this.#options;
+    const gone = () => old.state === 'ended';
+    if (gone()) return;
+    old.child?.send(RELOAD, ignore);
+    tellToStop(old, graceful);
+    await this.#until(gone, gracefulTimeout);
+    if (gone()) return;
+    const late = `worker ${describe(old)} has not left within ${gracefulTimeout / 1000} s`;
+    if (graceful) {
+      this.#logger.warn(`${late}; closing its connections`);
+      tellToStop(old, false);
+      await this.#until(gone, stopTimeout);
+      if (gone()) return;
+    }
+    this.#logger.warn(`${late}; killing it`);
+    old.child?.process.kill('SIGKILL');
+    await this.#until(gone, BURIAL);
+  }
+
+  #refuseWhenStopping(): void {
+    if (this.#stopping) throw new ReloadError('GW_RELOAD_STOPPED', 'the service is being stopped');
+  }
+
+  // ---- stop ----
+
   async #stopInOrder(): Promise<void> {
+    this.#stopping = true;
+    // A reload ends with it.
+    for (const { successor } of this.#places) if (successor !== undefined) tellToStop(successor, false);
+    if (!this.#hurry) await this.#stopGracefully();
+    await this.#stopInTime();
+    if (!this.#started) return;
+    const { callbacks, stopTimeout } = this.#options;
+    await settledWithin(callBack(this.#logger, 'onMasterStop', callbacks.onMasterStop), stopTimeout);
+  }
+
+  /** Until all have left, or somebody hurries. */
+  async #stopGracefully(): Promise<void> {
+    const { gracefulTimeout } = this.#options;
     const begun = performance.now();
-    for (const place of this.#places) {
-      clearTimeout(place.timer);
-      if (place.child === undefined) place.state = 'ended';
-    }
-    for (const { phase, until } of stopPlan(this.#workers, this.#stopTimeout)) {
-      // With those that an earlier phase has left over: they have until the end.
-      const places = this.#places.filter((place) => place.worker.stopPhase <= phase);
-      for (const place of places) {
-        if (place.worker.stopPhase === phase) tellToStop(place);
+    for (const { phase } of stopPlan(this.#workers, 0)) {
+      this.#stopPhase(phase, true);
+      const done = () => this.#hurry || this.#left(phase).length === 0;
+      await this.#until(done, begun + gracefulTimeout - performance.now());
+      if (!done()) {
+        this.#logger.warn(
+          `not all have stopped within ${gracefulTimeout / 1000} s; closing the connections that remain`,
+        );
+        this.#hurry = true;
       }
-      await this.#until(() => places.every(hasEnded), begun + until - performance.now());
+      if (this.#hurry) return;
     }
-    const left = this.#places.filter((place) => !hasEnded(place));
+  }
+
+  async #stopInTime(): Promise<void> {
+    const { stopTimeout } = this.#options;
+    const begun = performance.now();
+    this.#stopsUpTo = Number.POSITIVE_INFINITY;
+    for (const place of this.#places) clearTimeout(place.timer);
+    for (const { phase, until } of stopPlan(this.#workers, stopTimeout)) {
+      this.#stopPhase(phase, false);
+      // With those that an earlier phase has left over: they have until the end.
+      await this.#until(() => this.#left(phase).length === 0, begun + until - performance.now());
+    }
+    const left = this.#living();
     if (left.length === 0) return;
-    for (const place of left) {
-      this.#logger.warn(`worker ${describe(place)} did not stop within ${this.#stopTimeout / 1000} s; killing it`);
+    for (const process of left) {
+      this.#logger.warn(`worker ${describe(process)} did not stop within ${stopTimeout / 1000} s; killing it`);
     }
     this.kill();
-    await this.#until(() => this.#places.every(hasEnded), BURIAL);
+    await this.#until(() => this.#living().length === 0, BURIAL);
+  }
+
+  #stopPhase(phase: StopPhase, graceful: boolean): void {
+    this.#stopsUpTo = Math.max(this.#stopsUpTo, phase);
+    for (const place of this.#places) if (place.worker.stopPhase === phase) clearTimeout(place.timer);
+    for (const process of this.#living()) {
+      if (process.place.worker.stopPhase === phase) tellToStop(process, graceful);
+    }
+  }
+
+  /** Those of this phase and the ones before that have not ended. */
+  #left(phase: StopPhase): readonly WorkerProcess[] {
+    return this.#living().filter(({ place }) => place.worker.stopPhase <= phase);
+  }
+
+  /** Its processes are not started any more. */
+  #stops({ worker }: Place): boolean {
+    return worker.stopPhase <= this.#stopsUpTo;
   }
 
   /** Resolves when the condition holds, or after so many milliseconds. Asked again whenever a place has changed. */
@@ -337,66 +592,25 @@ export class Master implements Engine {
   }
 }
 
-function emptyPlace(worker: BaseWorker, index: number, id: number): Place {
-  return {
-    worker,
-    index,
-    id,
-    state: 'starting',
-    child: undefined,
-    readyAt: undefined,
-    wasReady: false,
-    failure: undefined,
-    shortLives: 0,
-    restarts: 0,
-    timer: undefined,
-    exits: new Map(),
-  };
+function unknownWorker(name: string, names: readonly string[]): ReloadError {
+  const meant = nearest(name, names);
+  const hint = meant === undefined ? `there are ${names.join(', ')}` : `did you mean '${meant}'?`;
+  return new ReloadError('GW_RELOAD_UNKNOWN_WORKER', `there is no worker '${name}'; ${hint}`, { worker: name });
 }
 
-function startFailure(place: Place, who: string, ending: Ending): StartError {
-  const { worker, id, failure } = place;
-  if (failure !== undefined) {
-    return new StartError('GW_START_WORKER_FAILED', `${worker.name}:${id} could not start: ${failure.message}`, {
-      worker: worker.name,
-      id,
-      reason: failure.code,
-      stack: failure.stack,
-    });
+function tellToStop(process: WorkerProcess, graceful: boolean): void {
+  const { child, readyAt } = process;
+  if (readyAt === undefined) {
+    // It still loads its modules and could not read a message in time; the signal ends it, or finds its handler.
+    child?.process.kill('SIGTERM');
+    return;
   }
-  return new StartError('GW_START_WORKER_ENDED', `${who} ${ending.text} before it was ready`, {
-    worker: worker.name,
-    id,
-    exitCode: ending.code,
-    signal: ending.signal,
-  });
+  process.state = 'leaving';
+  child?.send(stopMessage(graceful), ignore);
 }
 
-/** By worker, in the order they were first seen. */
-function exitCounts(places: readonly Place[]): readonly ExitCount[] {
-  const counts = new Map<string, ExitCount>();
-  for (const { worker, exits } of places) {
-    for (const [status, count] of exits) {
-      const key = `${worker.name} ${status}`;
-      counts.set(key, { worker: worker.name, status, count: count + (counts.get(key)?.count ?? 0) });
-    }
-  }
-  return [...counts.values()];
-}
-
-function describe({ worker, id, child }: Place): string {
-  const pid = child?.process.pid;
-  return pid === undefined ? `${worker.name}:${id}` : `${worker.name}:${id} (pid ${pid})`;
-}
-
-function tellToStop({ child, state }: Place): void {
-  if (state === 'ready') child?.send(stopMessage(false), ignore);
-  // One that still loads its modules could not read a message in time; the signal ends it, or finds its handler.
-  else child?.process.kill('SIGTERM');
-}
-
-function hasEnded(place: Place): boolean {
-  return place.state === 'ended';
+function pidOf({ child }: WorkerProcess): number {
+  return child?.process.pid ?? 0;
 }
 
 function isStopSignal(signal: string): boolean {

@@ -14,6 +14,16 @@ export interface FailedMessage {
   readonly stack: string;
 }
 
+/** A process asks to be replaced, as `stopAll` does. */
+export interface LeaveMessage {
+  readonly gatewayworker: 'leave';
+}
+
+/** The service is being reloaded: this process is kept, or `stop` follows. */
+export interface ReloadMessage {
+  readonly gatewayworker: 'reload';
+}
+
 export interface StopMessage {
   readonly gatewayworker: 'stop';
   /** Connections are left to end by themselves. A second message without it ends that patience. */
@@ -62,25 +72,28 @@ export interface LogMessage {
   readonly line: string;
 }
 
-export type FromChild = ReadyMessage | FailedMessage | AnswerMessage | ReopenedMessage | LogMessage;
-export type FromMaster = StopMessage | AskMessage | ReopenMessage;
+export type FromChild = ReadyMessage | FailedMessage | LeaveMessage | AnswerMessage | ReopenedMessage | LogMessage;
+export type FromMaster = ReloadMessage | StopMessage | AskMessage | ReopenMessage;
 
 const FROM_CHILD: ReadonlySet<unknown> = new Set<FromChild['gatewayworker']>([
   'ready',
   'failed',
+  'leave',
   'answer',
   'reopened',
   'log',
 ]);
-const FROM_MASTER: ReadonlySet<unknown> = new Set<FromMaster['gatewayworker']>(['stop', 'ask', 'reopen']);
+const FROM_MASTER: ReadonlySet<unknown> = new Set<FromMaster['gatewayworker']>(['reload', 'stop', 'ask', 'reopen']);
 
 export const READY: ReadyMessage = Object.freeze({ gatewayworker: 'ready' });
+export const LEAVE: LeaveMessage = Object.freeze({ gatewayworker: 'leave' });
+export const RELOAD: ReloadMessage = Object.freeze({ gatewayworker: 'reload' });
 
 export function stopMessage(graceful: boolean): StopMessage {
   return { gatewayworker: 'stop', graceful };
 }
 
-/** Which process of which worker a child is to be: `index:id:name` in this variable of its environment. */
+/** Which process of which worker a child is to be: `index:id:generation:name` in this variable of its environment. */
 export const SLOT_VARIABLE = 'GATEWAYWORKER_PROCESS';
 
 export function failed(error: unknown): FailedMessage {

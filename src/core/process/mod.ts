@@ -2,6 +2,7 @@ export type { AccountOptions } from './account.js';
 export { ACCOUNT_CHECKS, ACCOUNT_DEFAULTS } from './account.js';
 export type { PlannedListen, ProcessContext, StopPhase } from './base-worker.js';
 export { BaseWorker, STOP_PHASE } from './base-worker.js';
+export type { ServiceCallbacks, WorkerExit } from './callbacks.js';
 export { assignedSlot } from './child.js';
 export type { ControlClient } from './control/client.js';
 export { ControlError, isControlError } from './control/errors.js';
@@ -10,6 +11,7 @@ export type { Hello, Progress } from './control/protocol.js';
 export type { ProcessState, ReloadOptions, ReloadResult } from './engine.js';
 export { besideEntry } from './entry.js';
 export { ReloadError, StartError } from './errors.js';
+export { untilNoneRemain } from './last-connection.js';
 export { logFilePath, unwritable } from './logs.js';
 export type { Service } from './service.js';
 export { startService } from './service.js';
@@ -24,6 +26,7 @@ export type {
   ServiceStatus,
   WorkerFigures,
 } from './status.js';
+export { stopAll } from './stop-all.js';
 export type { WorkerCallbacks, WorkerOptions } from './worker.js';
 export {
   checkProtocolScheme,

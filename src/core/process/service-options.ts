@@ -1,5 +1,6 @@
 import type { Check, Checks, LogFormat, Logger, LogLevel } from '../../util/mod.js';
 import {
+  callback,
   flag,
   integer,
   loggerMethods,
@@ -11,9 +12,10 @@ import {
   seconds,
 } from '../../util/mod.js';
 import { BaseWorker } from './base-worker.js';
+import type { ServiceCallbacks } from './callbacks.js';
 import { besideEntry } from './entry.js';
 
-export interface ServiceOptions {
+export interface ServiceOptions extends ServiceCallbacks {
   /**
    * `many`: a master and `count` processes for each worker. `single`: all workers in this process, one instance of
    * each; for tests, for small machines, and for a service that is a guest in another program.
@@ -46,8 +48,16 @@ export interface ServiceOptions {
   /** Seconds that an orderly stop may take in all; what is left then is killed. Ctrl+C is over within two seconds. */
   readonly stopTimeout: number;
   /**
-   * This process belongs to the service: SIGINT, SIGTERM and SIGHUP stop it in order, and an uncaught error in `single`
-   * mode ends it with exit code 250. Switch it off where the service is a guest in another program.
+   * Seconds that a process may take to leave which a reload replaces, and a graceful stop in all: handlers finish what they
+   * have, and connections end by themselves where they are left to. What is left then is closed, or killed.
+   */
+  readonly gracefulTimeout: number;
+  /** Seconds until a process that is to replace another has to be ready; else the reload is given up. */
+  readonly startTimeout: number;
+  /**
+   * This process belongs to the service: SIGINT, SIGTERM and SIGHUP stop it in order, SIGQUIT stops it gracefully, SIGUSR1
+   * and SIGUSR2 reload it, the second gracefully, where the system has them. An uncaught error in `single` mode ends it
+   * with exit code 250. Switch it off where the service is a guest in another program.
    */
   readonly ownsProcess: boolean;
   /**
@@ -70,8 +80,13 @@ export const SERVICE_DEFAULTS: Readonly<ServiceOptions> = Object.freeze({
   daemonize: false,
   stdoutFile: null,
   stopTimeout: 1.5,
+  gracefulTimeout: 60,
+  startTimeout: 30,
   ownsProcess: true,
   pidFile: null,
+  onMasterReload: null,
+  onMasterStop: null,
+  onWorkerExit: null,
 });
 
 export const SERVICE_CHECKS: Checks<ServiceOptions> = {
@@ -86,8 +101,13 @@ export const SERVICE_CHECKS: Checks<ServiceOptions> = {
   daemonize: flag,
   stdoutFile: orNull(nonEmptyText),
   stopTimeout: seconds(),
+  gracefulTimeout: seconds(),
+  startTimeout: seconds(0.1),
   ownsProcess: flag,
   pidFile: orNull(nonEmptyText),
+  onMasterReload: orNull(callback),
+  onMasterStop: orNull(callback),
+  onWorkerExit: orNull(callback),
 };
 
 /** @throws OptionsError */

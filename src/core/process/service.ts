@@ -32,7 +32,8 @@ export interface Service {
   /**
    * Stops in order and resolves when nothing runs any more. The program goes on.
    *
-   * @param graceful default false: over after the `stopTimeout`; true: connections are left to end by themselves
+   * @param graceful default false: over after the `stopTimeout`; true: connections are left to end by themselves, within
+   *   the `gracefulTimeout`
    */
   stop(graceful?: boolean): Promise<void>;
 }
@@ -108,16 +109,21 @@ interface Plan {
 }
 
 async function startEngine({ made, workers, options, control, account, stopped }: Plan): Promise<Service> {
-  const stopTimeout = options.stopTimeout * 1000;
   const many = options.processes === 'many';
   const logs = openLogs(options, many ? 'master' : 'service');
   const { log, loggerFor, keeper } = logs;
   if (!many) setProcessLogger(log);
   try {
     takeAccount(account);
+    const common = {
+      logger: log,
+      stopTimeout: options.stopTimeout * 1000,
+      gracefulTimeout: options.gracefulTimeout * 1000,
+      callbacks: options,
+    };
     const engine = many
-      ? new Master(made, workers, { logger: log, stopTimeout, logKeeper: keeper })
-      : new Single(workers, { logger: log, loggerFor, stopTimeout });
+      ? new Master(made, workers, { ...common, startTimeout: options.startTimeout * 1000, logKeeper: keeper })
+      : new Single(workers, { ...common, loggerFor });
     const over = () => {
       stopped();
       keeper?.close();

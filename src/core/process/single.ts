@@ -3,11 +3,13 @@ import type { Logger } from '../../util/mod.js';
 import { messageOf, stackOf } from '../../util/mod.js';
 import { checkAddresses } from './addresses.js';
 import { connectionParts, figuresOf } from './answers.js';
-import type { BaseWorker } from './base-worker.js';
+import type { BaseWorker, StopPhase } from './base-worker.js';
+import { callBack, type ServiceCallbacks } from './callbacks.js';
 import type { Engine, ProcessState } from './engine.js';
 import { ReloadError, StartError } from './errors.js';
 import { LoopDelay } from './loop-delay.js';
 import { codeOf } from './messages.js';
+import { settledWithin } from './settled-within.js';
 import type { ConnectionRow, ServiceStatus } from './status.js';
 import { stopPlan } from './stop-plan.js';
 
@@ -18,6 +20,9 @@ export interface SingleOptions {
   readonly loggerFor: (source: string) => Logger;
   /** Milliseconds. */
   readonly stopTimeout: number;
+  /** Of a stop that is graceful, in milliseconds. */
+  readonly gracefulTimeout: number;
+  readonly callbacks: ServiceCallbacks;
 }
 
 /**
@@ -32,7 +37,12 @@ export class Single implements Engine {
   readonly #started = new Set<BaseWorker>();
   readonly #delay = new LoopDelay();
   readonly #startedAt = Date.now();
+  readonly #stops = new Map<BaseWorker, Promise<void>>();
+  /** Aborted: connections are not left to end by themselves. */
+  readonly #hurry = new AbortController();
+  #ready = false;
   #stop: Promise<void> | undefined;
+  #stopping = false;
 
   constructor(workers: readonly BaseWorker[], options: SingleOptions) {
     this.#workers = workers;
@@ -43,19 +53,22 @@ export class Single implements Engine {
     await checkAddresses(this.#workers);
     const phases = stopPlan(this.#workers, 0).map(({ phase }) => phase);
     for (const phase of phases.reverse()) {
-      if (this.#stop !== undefined) break;
+      if (this.#stopping) break;
       const workers = this.#workers.filter((worker) => worker.stopPhase === phase);
       const results = await Promise.allSettled(workers.map((worker) => this.#startOne(worker)));
       const failure = results.find((result) => result.status === 'rejected');
-      if (failure !== undefined && this.#stop === undefined) {
+      if (failure !== undefined && !this.#stopping) {
         await this.stop();
         throw failure.reason;
       }
     }
-    if (this.#stop !== undefined) return new Promise<never>(() => {});
+    if (this.#stopping) return new Promise<never>(() => {});
+    this.#ready = true;
   }
 
-  stop(): Promise<void> {
+  stop(graceful = false): Promise<void> {
+    // To what has not started yet nobody is connected.
+    if (!graceful || !this.#ready) this.#hurry.abort();
     this.#stop ??= this.#stopInOrder();
     return this.#stop;
   }
@@ -73,8 +86,15 @@ export class Single implements Engine {
       worker: worker.name,
       id: worker.id,
       pid: process.pid,
-      state: this.#started.has(worker) ? 'ready' : this.#stop === undefined ? 'starting' : 'ended',
+      state: this.#started.has(worker)
+        ? this.#stops.has(worker)
+          ? 'leaving'
+          : 'ready'
+        : this.#stopping
+          ? 'ended'
+          : 'starting',
       restarts: 0,
+      crashLoop: null,
     }));
   }
 
@@ -105,7 +125,7 @@ export class Single implements Engine {
   async #startOne(worker: BaseWorker): Promise<void> {
     worker.id = 0;
     try {
-      await worker.start({ logger: this.#options.loggerFor(`${worker.name}:0`), single: true });
+      await worker.start({ logger: this.#options.loggerFor(`${worker.name}:0`), single: true, generation: 0 });
     } catch (error) {
       throw new StartError(
         'GW_START_WORKER_FAILED',
@@ -118,36 +138,48 @@ export class Single implements Engine {
   }
 
   async #stopInOrder(): Promise<void> {
+    this.#stopping = true;
+    const { callbacks, logger, stopTimeout } = this.#options;
+    await this.#stopGracefully();
     const begun = performance.now();
-    const stopping: Promise<void>[] = [];
-    for (const { phase, until } of stopPlan(this.#workers, this.#options.stopTimeout)) {
-      for (const worker of this.#started) {
-        if (worker.stopPhase === phase) stopping.push(this.#stopOne(worker));
-      }
-      await settledWithin(Promise.all(stopping), begun + until - performance.now());
+    for (const { phase, until } of stopPlan(this.#workers, stopTimeout)) {
+      await settledWithin(this.#stopPhase(phase), begun + until - performance.now());
     }
     this.#delay.close();
     for (const worker of this.#started) {
-      this.#options.logger.warn(`${worker.name}:0 did not stop within ${this.#options.stopTimeout / 1000} s`);
+      logger.warn(`${worker.name}:0 did not stop within ${stopTimeout / 1000} s`);
     }
+    if (this.#ready) await settledWithin(callBack(logger, 'onMasterStop', callbacks.onMasterStop), stopTimeout);
+  }
+
+  /** Until all have stopped, or somebody hurries. */
+  async #stopGracefully(): Promise<void> {
+    const { gracefulTimeout, logger } = this.#options;
+    const { signal } = this.#hurry;
+    const begun = performance.now();
+    for (const { phase } of stopPlan(this.#workers, 0)) {
+      if (signal.aborted) return;
+      await settledWithin(this.#stopPhase(phase), begun + gracefulTimeout - performance.now(), signal);
+      if (signal.aborted || ![...this.#started].some((worker) => worker.stopPhase <= phase)) continue;
+      logger.warn(`not all have stopped within ${gracefulTimeout / 1000} s; closing the connections that remain`);
+      this.#hurry.abort();
+    }
+  }
+
+  /** Resolves when all of this phase and of those before have stopped. */
+  #stopPhase(phase: StopPhase): Promise<unknown> {
+    for (const worker of this.#started) {
+      if (worker.stopPhase === phase && !this.#stops.has(worker)) this.#stops.set(worker, this.#stopOne(worker));
+    }
+    return Promise.all(this.#stops.values());
   }
 
   async #stopOne(worker: BaseWorker): Promise<void> {
     try {
-      await worker.stop(AbortSignal.abort());
+      await worker.stop(this.#hurry.signal);
     } catch (error) {
       this.#options.loggerFor(`${worker.name}:0`).error(`stop failed: ${stackOf(error)}`);
     }
     this.#started.delete(worker);
   }
-}
-
-/** Waits for the promise, which does not reject, but no longer than so many milliseconds. */
-export async function settledWithin(promise: Promise<unknown>, milliseconds: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, milliseconds));
-  });
-  await Promise.race([promise, late]);
-  clearTimeout(timer);
 }

@@ -4,6 +4,7 @@ import {
   type Check,
   type Checks,
   callback,
+  flag,
   type GatewayWorkerError,
   integer,
   type Logger,
@@ -41,6 +42,7 @@ import {
 } from '../protocols/mod.js';
 import { ACCOUNT_CHECKS, ACCOUNT_DEFAULTS, type AccountOptions } from './account.js';
 import { BaseWorker, type PlannedListen, type ProcessContext } from './base-worker.js';
+import { untilNoneRemain } from './last-connection.js';
 import type { WorkerFigures } from './status.js';
 
 /** A connection of a Worker. Its callbacks are the worker's at the time it was accepted; each can be changed for it alone. */
@@ -71,6 +73,8 @@ export class WorkerConnection extends TcpConnection {
 export interface WorkerCallbacks {
   /** In each process of the worker, before it accepts connections; may be async. Throwing is a failed start. */
   onWorkerStart: ((worker: Worker) => unknown) | null;
+  /** In each process at a reload: one that is replaced calls it before it leaves, one that is kept goes on. */
+  onWorkerReload: ((worker: Worker) => unknown) | null;
   /** In each process when it stops in order, while its connections still exist; may be async. */
   onWorkerStop: ((worker: Worker) => unknown) | null;
   /** A connection was accepted; nothing has been read yet. With WebSocket this is before the handshake. */
@@ -97,6 +101,8 @@ export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits, Accoun
   name: string;
   /** Processes; default 1. */
   count: number;
+  /** A reload replaces its processes; default true. False: it keeps them, and calls `onWorkerReload` in them. */
+  reloadable: boolean;
   /** A protocol of your own, over `tcp://`; default none. */
   protocol: Protocol | null;
   /**
@@ -111,9 +117,11 @@ const DEFAULTS: Readonly<WorkerOptions> = Object.freeze({
   ...ACCOUNT_DEFAULTS,
   name: 'none',
   count: 1,
+  reloadable: true,
   protocol: null,
   tls: null,
   onWorkerStart: null,
+  onWorkerReload: null,
   onWorkerStop: null,
   onConnect: null,
   onMessage: null,
@@ -139,9 +147,11 @@ const CHECKS: Checks<WorkerOptions> = {
   ...ACCOUNT_CHECKS,
   name: nonEmptyText,
   count: integer(1, 1024),
+  reloadable: flag,
   protocol: orNull(protocolCheck),
   tls: orNull(object),
   onWorkerStart: orNull(callback),
+  onWorkerReload: orNull(callback),
   onWorkerStop: orNull(callback),
   onConnect: orNull(callback),
   onMessage: orNull(callback),
@@ -191,10 +201,12 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
   readonly count: number;
   override readonly user: string;
   override readonly group: string;
+  override readonly reloadable: boolean;
   /** Connections of this process, by their id. */
   readonly connections = new Map<number, WorkerConnection>();
   readonly counters = new ConnectionCounters();
   onWorkerStart: WorkerCallbacks['onWorkerStart'];
+  onWorkerReload: WorkerCallbacks['onWorkerReload'];
   onWorkerStop: WorkerCallbacks['onWorkerStop'];
   onConnect: WorkerCallbacks['onConnect'];
   onMessage: WorkerCallbacks['onMessage'];
@@ -224,7 +236,9 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     this.count = this.#options.count;
     this.user = this.#options.user;
     this.group = this.#options.group;
+    this.reloadable = this.#options.reloadable;
     this.onWorkerStart = this.#options.onWorkerStart;
+    this.onWorkerReload = this.#options.onWorkerReload;
     this.onWorkerStop = this.#options.onWorkerStop;
     this.onConnect = this.#options.onConnect;
     this.onMessage = this.#options.onMessage;
@@ -269,14 +283,19 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     await this.#listener.listen(false);
   }
 
-  async stop(): Promise<void> {
+  async stop(hurry: AbortSignal): Promise<void> {
+    this.#listener?.close();
+    await untilNoneRemain(() => this.connections.size, hurry, this.#logger);
     try {
       await this.onWorkerStop?.(this);
     } catch (thrown) {
       this.#report('onWorkerStop', thrown);
     }
-    this.#listener?.close();
     await closeAll(this.connections.values());
+  }
+
+  override async reloading(): Promise<void> {
+    await this.onWorkerReload?.(this);
   }
 
   override figures(): WorkerFigures {

@@ -257,7 +257,7 @@ describe('a GatewayClient', () => {
         both.push.isOnline(id).catch(({ code }) => code),
         both.push.getAllClientIdCount().catch(({ code }) => code),
       );
-      if (n === 250) void both.cluster.gateways[0]?.stop();
+      if (n === 250) void both.cluster.gateways[0]?.stop(AbortSignal.abort());
       if (n % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     }
     const settled = new Set(await Promise.all(outcomes));

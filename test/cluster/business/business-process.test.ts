@@ -35,7 +35,7 @@ describe('the events of one client', () => {
         for (const id of ids) link.message(id, String(index));
         if (random() < 0.3) await turn();
       }
-      for (const id of ids) link.leave(id);
+      for (const id of ids) link.hangUp(id);
       await process.stop();
       const expected = ['connect', ...Array.from({ length: 20 }, (_, index) => String(index)), 'close'];
       expect(log.size).toBe(5);
@@ -87,7 +87,7 @@ describe('the events of one client', () => {
     const { link, process } = bench({ onConnect: (client) => void seen.push(client.id) });
     link.connect(1);
     link.message(1, 'ignored');
-    link.leave(1);
+    link.hangUp(1);
     expect(seen).toEqual(['7f0000010b5400000001']);
     expect(process.handled).toBe(3);
   });
@@ -109,7 +109,7 @@ describe('the events of one client', () => {
     });
     link.message(1, 'a');
     link.message(1, 'b');
-    link.leave(1);
+    link.hangUp(1);
     link.message(1, 'c');
     expect(clients[1]).toBe(clients[0]);
     expect(clients[2]).toBe(clients[0]);
@@ -167,7 +167,7 @@ describe('a handler that fails', () => {
     link.message(1, 'bad');
     link.message(1, 'good');
     link.message(2, 'other');
-    link.leave(1);
+    link.hangUp(1);
     await process.stop();
     expect(seen.sort()).toEqual(['good', 'other']);
     const errors = logger.of('error');
@@ -326,7 +326,7 @@ describe('a handler that never settles', () => {
     );
     for (const message of ['hang', 'fits', 'x'.repeat(200), 'y']) link.message(1, message);
     link.message(1, 'z');
-    link.leave(1);
+    link.hangUp(1);
     expect(link.peer.of(Command.DESTROY)).toHaveLength(1);
     hang.resolve();
     await process.stop();
@@ -482,7 +482,7 @@ describe('the session behind a handler', () => {
       },
     });
     link.message(1, 'a');
-    link.leave(1);
+    link.hangUp(1);
     expect(link.peer.of(Command.SET_SESSION)).toEqual([]);
   });
 });

@@ -27,7 +27,7 @@ describe('the current client', () => {
     });
     link.connect(1);
     for (const message of ['bytes', 'close', 'end', 'destroy']) link.message(2, message);
-    link.leave(1);
+    link.hangUp(1);
     expect(link.peer.sent.map(({ cmd, connectionId, flag, body }) => [cmd, connectionId, flag, body])).toEqual([
       [Command.SEND_TO_ONE, 1, 1, 'hello'],
       [Command.SEND_TO_ONE, 2, 3, 'b'],

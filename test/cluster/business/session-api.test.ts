@@ -170,7 +170,7 @@ describe('an old session that comes with an event long after a newer one was wri
     await turn();
     expect(seen.splice(0)).toEqual(['slow admin']);
     gate.resolve();
-    link.leave(1);
+    link.hangUp(1);
     await process.stop();
     expect(seen).toEqual(['a user', 'b user', 'close undefined']);
     expect(asked()).toBe(2);

@@ -78,6 +78,6 @@ describe('a worker that does not read for a while', () => {
     expect(gateway.droppedEvents).toBe(0);
     expect(logger.warnings).toEqual([]);
     for (const client of clients) client.socket.destroy();
-    await gateway.stop();
+    await gateway.stop(AbortSignal.abort());
   });
 });

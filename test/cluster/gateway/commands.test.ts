@@ -348,7 +348,10 @@ describe('what nobody knows', () => {
     for (const cmd of [0, 2, 99, Command.PING, Command.ON_MESSAGE, 255]) link.command(cmd, 1);
     link.command(Command.SEND_TO_ONE, 1, '', 'end');
     await a?.untilText('end\n');
-    expect(logger.warnings).toEqual(['an unknown command was ignored']);
+    expect(logger.warnings).toEqual([
+      'a command of workers that leave came from somebody else; it is ignored',
+      'an unknown command was ignored',
+    ]);
     expect(gateway.process.refusedCommands).toBe(6);
   });
 

@@ -367,7 +367,7 @@ describe('stop', () => {
     // Half open: it hears our end and keeps its own.
     await using rude = await TcpClient.open(gateway.port, '127.0.0.1', true);
     await eventually('the clients', () => worker.events.length === 2);
-    await gateway.process.stop();
+    await gateway.process.stop(AbortSignal.abort());
     expect(worker.commands.slice(2)).toEqual([ON_CLOSE, ON_CLOSE]);
     expect(gateway.link.closed).toBe(true);
     await polite.untilClosed();
@@ -380,7 +380,7 @@ describe('stop', () => {
     await clientsKnown(gateway, 1);
     const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
     const before = timers();
-    await gateway.process.stop();
+    await gateway.process.stop(AbortSignal.abort());
     await client.untilClosed();
     expect(timers()).toBeLessThan(before);
     expect(gateway.process.clients.size).toBe(0);
@@ -394,7 +394,7 @@ describe('stop', () => {
     gateway.link.leave(worker);
     const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
     const before = timers();
-    await gateway.process.stop();
+    await gateway.process.stop(AbortSignal.abort());
     // A clock that nobody needs any more may have stopped meanwhile.
     expect(timers()).toBeLessThanOrEqual(before);
     await client.untilClosed();

@@ -18,7 +18,7 @@ describe('the workers as a router sees them', () => {
     const [a, b] = [new FakeWorker('a'), new FakeWorker('b')];
     for (const worker of [a, b, a]) table.add(worker);
     expect([...table.all.keys()]).toEqual(['b', 'a']);
-    router.bind({ workerKey: null }, 'a');
+    router.bind({ connectionId: 1, workerKey: null }, 'a');
     b.full = true;
     expect([...table.all.values()].map(({ key, clients, full }) => [key, clients, full])).toEqual([
       ['b', 0, true],
@@ -43,7 +43,7 @@ describe('the workers as a router sees them', () => {
 describe('a binding', () => {
   it('moves with its count', () => {
     const router = new BindingRouter();
-    const client = { workerKey: null };
+    const client = { connectionId: 1, workerKey: null };
     router.bind(client, 'a');
     router.bind(client, 'a');
     router.bind(client, 'b');

@@ -22,6 +22,10 @@ const OUR_EVENT: Record<string, Record<number, string>> = {
 /** The first step behind which the original's counts are wrong, by trace. */
 const COUNTS_DIFFER_FROM: Record<string, number> = { 'worker-returns': 6, 'last-worker-leaves': 5, 'name-conflict': 2 };
 
+function newClient(connectionId = 1): Bindable {
+  return { connectionId, workerKey: null };
+}
+
 describe('BindingRouter', () => {
   const traces = vectors<{ name: string; expected: Step[] }>('router');
 
@@ -42,7 +46,7 @@ describe('BindingRouter', () => {
       } else if (step.op === 'leave') {
         router.workerLeft(keys.get(step.who as string) as string);
       } else {
-        const client = clients.get(step.who as string) ?? { workerKey: null };
+        const client = clients.get(step.who as string) ?? newClient();
         clients.set(step.who as string, client);
         const key = router.route(client);
         if (key !== null) routed.push(nameByKey.get(key) as string);
@@ -71,10 +75,10 @@ describe('BindingRouter', () => {
     for (const key of ['a', 'b', 'c', 'd']) router.workerJoined(key);
     const chosen = [0, 0.26, 0.5, 0.9999].map((number) => {
       next = number;
-      return router.route({ workerKey: null });
+      return router.route(newClient());
     });
     expect(chosen).toEqual(['a', 'b', 'c', 'd']);
-    const client = { workerKey: null };
+    const client = newClient();
     next = 0.6;
     expect(router.route(client)).toBe('c');
     next = 0;
@@ -82,14 +86,14 @@ describe('BindingRouter', () => {
   });
 
   it('has nobody to route to without workers, in either mode', () => {
-    expect(new BindingRouter().route({ workerKey: null })).toBeNull();
-    expect(new BindingRouter('random').route({ workerKey: null })).toBeNull();
+    expect(new BindingRouter().route(newClient())).toBeNull();
+    expect(new BindingRouter('random').route(newClient())).toBeNull();
   });
 
   it('keeps a binding whose worker is away, and counts it until the client leaves', () => {
     const router = new BindingRouter();
     router.workerJoined('a');
-    const client = { workerKey: null };
+    const client = newClient();
     router.route(client);
     router.workerLeft('a');
     expect(router.route(client)).toBeNull();
@@ -97,5 +101,35 @@ describe('BindingRouter', () => {
     router.clientLeft(client);
     router.clientLeft(client);
     expect(router.boundTo('a')).toBe(0);
+  });
+
+  it('routes the clients of a worker that leaves nowhere until it is done with them, and others past it', () => {
+    const router = new BindingRouter();
+    router.workerJoined('a');
+    const [idle, busy] = [newClient(1), newClient(2)];
+    for (const client of [idle, busy]) router.route(client);
+    router.workerJoined('b');
+    router.workerDrains('a');
+    const seen = () => [router.route(idle), router.route(busy), router.route(newClient(3))];
+    expect(seen()).toEqual([null, null, 'b']);
+    expect([idle, busy, newClient(3)].map((client) => router.holds(client))).toEqual([true, true, false]);
+    router.workerBusy('a', [2]);
+    expect(seen()).toEqual(['b', null, 'b']);
+    router.workerBusy('a', []);
+    expect(seen(), 'what it says a second time').toEqual(['b', null, 'b']);
+    router.workerDone('a', 2);
+    expect(seen()).toEqual(['b', 'b', 'b']);
+    expect(router.boundTo('a')).toBe(0);
+  });
+
+  it.each(['workerLeft', 'workerJoined'] as const)('holds nobody any more after %s', (what) => {
+    const router = new BindingRouter();
+    router.workerJoined('a');
+    const client = newClient();
+    router.route(client);
+    router.workerDrains('a');
+    router[what]('a');
+    expect(router.holds(client)).toBe(false);
+    expect(router.route(client)).toBe(what === 'workerLeft' ? null : 'a');
   });
 });

@@ -16,7 +16,7 @@ const CLIENT = {
 
 async function mesh(): Promise<LinkKind> {
   const register = new Register('text://127.0.0.1:0');
-  await register.start({ logger: silentLogger, single: true });
+  await register.start({ logger: silentLogger, single: true, generation: 0 });
   const shared = {
     registerAddresses: [`127.0.0.1:${register.port}`],
     secretKey: '',

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { Command, FLAG_BINARY, FLAG_SCALAR } from '../../../src/cluster/protocol/mod.js';
+import { Command, FLAG_BINARY, FLAG_SCALAR, packetHead } from '../../../src/cluster/protocol/mod.js';
 import { Register } from '../../../src/cluster/register/mod.js';
 import { eventually } from '../../support/eventually.js';
 import { freePort } from '../../support/free-port.js';
@@ -13,7 +13,7 @@ import { hex, vectors } from '../protocol/support.js';
 
 async function startRegister(port: number, secretKey = ''): Promise<Register> {
   const register = new Register(`text://127.0.0.1:${port}`, { secretKey });
-  await register.start({ logger: new RecordingLogger(), single: true });
+  await register.start({ logger: new RecordingLogger(), single: true, generation: 0 });
   return register;
 }
 
@@ -428,6 +428,94 @@ describe('extensions', () => {
     await using _php = await RawServer.start(lanPort);
     await eventually('the new link', () => worker.history.length === 3 && worker.live.length === 1);
     expect(worker.live[0]?.supports('binary')).toBe(false);
+  });
+});
+
+describe('a worker that leaves', () => {
+  it('has its commands come as its own, and gets the last event behind all others', async () => {
+    await using register = await RawServer.start();
+    await using gateway = await MeshGateway.start();
+    register.list([gateway.address]);
+    await using worker = new MeshWorker([register.address]);
+    await linked(gateway, worker);
+    const [peer] = gateway.workers.values();
+    gateway.takeCommand = (packet, from) => {
+      if (packet.cmd !== Command.DRAIN) return;
+      expect(from.worker).toBe(peer);
+      for (const body of ['a', 'b']) gateway.event(body);
+      peer?.sendEvent(packetHead({ cmd: Command.DRAIN }), Buffer.alloc(0), Buffer.alloc(0), 0, 0);
+    };
+    worker.send(Command.DRAIN);
+    await eventually('the last event', () => worker.events.length === 3);
+    expect(worker.events.map(({ cmd, body }) => [cmd, body])).toEqual([
+      [Command.ON_MESSAGE, 'a'],
+      [Command.ON_MESSAGE, 'b'],
+      [Command.DRAIN, ''],
+    ]);
+  });
+
+  it('joins no gateway any more, nor again the one that hangs up', async () => {
+    const lanPort = await freePort();
+    await using register = await RawServer.start();
+    await using late = await MeshGateway.start();
+    const gateway = await MeshGateway.start({ lanPort });
+    register.list([gateway.address]);
+    await using worker = new MeshWorker([register.address]);
+    await linked(gateway, worker);
+    worker.mesh.leave();
+    register.list([gateway.address, late.address]);
+    expect(worker.send(Command.SEND_TO_ALL)).toBe(true);
+    await eventually('what it still sends', () => gateway.commands.length === 1);
+    await gateway.mesh.close();
+    await eventually('it to have left', () => worker.history.length === 2);
+    await using back = await MeshGateway.start({ lanPort });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect([back.workers.size, late.workers.size, worker.addresses]).toEqual([0, 0, []]);
+  });
+
+  it('is no worker to a gateway when it only pushes', async () => {
+    await using gateway = await MeshGateway.start();
+    await using peer = new PhpPeer(gateway.port);
+    const workers: unknown[] = [];
+    gateway.takeCommand = (_packet, from) => void workers.push(from.worker);
+    peer.command(Command.DRAIN);
+    await eventually('the command', () => workers.length === 1);
+    expect(workers).toEqual([null]);
+  });
+});
+
+describe('a worker that is to be linked before it is ready', () => {
+  it('is when every gateway that is announced was joined, and none before a register has answered', async () => {
+    await using register = await RawServer.start();
+    await using a = await MeshGateway.start();
+    await using b = await MeshGateway.start();
+    await using worker = new MeshWorker([register.address]);
+    let ready = false;
+    const linking = worker.mesh.linked().then(() => {
+      ready = true;
+    });
+    await eventually('the register to be asked', () => register.received.length > 0);
+    expect(ready).toBe(false);
+    register.list([a.address, b.address]);
+    await linking;
+    expect(worker.addresses.sort()).toEqual([a.address, b.address].sort());
+  });
+
+  it('rejects when no register answers: it would leave the gateways to nobody', async () => {
+    await using register = await RawServer.start();
+    await using worker = new MeshWorker([register.address]);
+    await expect(worker.mesh.linked()).rejects.toMatchObject({
+      code: 'GW_LINK_NO_REGISTER',
+      fields: { registers: [{ register: register.address }] },
+    });
+  });
+
+  it('does not wait for ever for one that can not be reached', async () => {
+    await using register = await RawServer.start();
+    register.list([`127.0.0.1:${await freePort()}`]);
+    await using worker = new MeshWorker([register.address]);
+    await worker.mesh.linked();
+    expect(worker.addresses).toEqual([]);
   });
 });
 

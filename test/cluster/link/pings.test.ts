@@ -156,7 +156,7 @@ describe('a program that pushes', () => {
 describe('a Register', () => {
   it('pings nobody, and answers no ping', async () => {
     const register = new Register('text://127.0.0.2:0');
-    await register.start({ logger: new RecordingLogger(), single: true });
+    await register.start({ logger: new RecordingLogger(), single: true, generation: 0 });
     onTestFinished(() => register.stop());
     await using worker = await TcpClient.open(register.port, '127.0.0.2');
     worker.write('{"event":"worker_connect"}\n');

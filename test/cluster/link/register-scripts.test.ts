@@ -190,8 +190,8 @@ async function startGateways(addresses: readonly string[], registerAddress: stri
     const count = addresses.length;
     const gateway = new Gateway('text://127.0.0.1:0', { lanIp, startPort, count, registerAddress, secretKey });
     gateway.id = id;
-    await gateway.start({ logger: new RecordingLogger(), single: true });
-    onTestFinished(() => gateway.stop());
+    await gateway.start({ logger: new RecordingLogger(), single: true, generation: 0 });
+    onTestFinished(() => gateway.stop(AbortSignal.abort()));
   }
   return (line: string) =>
     line.replace(/(?<="address":"[\d.]+:)\d+/, (port) => String(Number(port) - recorded + startPort));

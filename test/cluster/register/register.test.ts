@@ -35,7 +35,7 @@ const QUIET_MS = 40;
 async function startRegister(options: Partial<RegisterOptions> = {}) {
   const register = new Register('text://127.0.0.1:0', options);
   const logger = new RecordingLogger();
-  await register.start({ logger, single: true });
+  await register.start({ logger, single: true, generation: 0 });
   return { register, logger, port: register.port, [Symbol.asyncDispose]: () => register.stop() };
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { BACKOFF, restartAfter } from '../../../src/core/process/backoff.js';
+import { BACKOFF, isCrashLoop, restartAfter } from '../../../src/core/process/backoff.js';
 
 const READY_AT = 50_000;
 
@@ -32,4 +32,11 @@ test('one long life makes the short ones before it forgotten', () => {
 
 test('a start that fails is a short life', () => {
   expect(restartAfter(2, undefined, 99_999_999)).toEqual({ delay: 400, shortLives: 3 });
+});
+
+test('five short lives in a row are a crash loop, until a process has lived for 10 s', () => {
+  expect(isCrashLoop(4, undefined, 0)).toBe(false);
+  expect(isCrashLoop(5, undefined, 0)).toBe(true);
+  expect(isCrashLoop(5, READY_AT, READY_AT + 9_999)).toBe(true);
+  expect(isCrashLoop(5, READY_AT, READY_AT + 10_000)).toBe(false);
 });

@@ -340,8 +340,7 @@ describe('stop', () => {
     script.kill('SIGKILL');
     await script.exited;
     await expectNothingLeft(script, 2000);
-    await script.closed;
-    expect(script.output).toContain('Hanging:0 did not stop within 1.5 s');
+    await script.outputMatching(/Hanging:0 did not stop within 1.5 s/);
   });
 });
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ProcessContext, Service, ServiceOptions, StopPhase } from '../../../src/core/process/mod.js';
-import { STOP_PHASE, startService } from '../../../src/core/process/mod.js';
+import { STOP_PHASE, startService, stopAll } from '../../../src/core/process/mod.js';
+import { eventually } from '../../support/eventually.js';
 import { busyPort } from '../../support/free-port.js';
 import { listenOn, TestWorker } from '../../support/test-worker.js';
 
@@ -54,7 +55,9 @@ test('one instance of each runs, in this process, whatever its count', async () 
   expect(mode).toBe('single');
   expect(contexts).toHaveLength(1);
   expect(contexts[0]?.single).toBe(true);
-  expect(processes()).toEqual([{ worker: 'Four', id: 0, pid: process.pid, state: 'ready', restarts: 0 }]);
+  expect(processes()).toEqual([
+    { worker: 'Four', id: 0, pid: process.pid, state: 'ready', restarts: 0, crashLoop: null },
+  ]);
 });
 
 test('the logger of a worker says who speaks', async () => {
@@ -155,4 +158,60 @@ test('options are checked', async () => {
   await expect(startSingle({ workers: [{}] as never })).rejects.toThrow('a list of workers');
   await expect(startSingle({ logger: {} as never })).rejects.toThrow('an object with the methods debug, info');
   await expect(startSingle({ stopTimeout: -1 })).rejects.toThrow('a number of seconds from 0 to 2147483');
+});
+
+test('a graceful stop waits for each phase until nobody hurries it, and not longer', async () => {
+  const trace: string[] = [];
+  const leaving = (name: string, stopPhase: StopPhase) =>
+    new TestWorker({
+      name,
+      stopPhase,
+      onStop: async (hurry) => {
+        trace.push(`-${name} ${hurry.aborted}`);
+        if (!hurry.aborted) await new Promise((resolve) => hurry.addEventListener('abort', resolve));
+        trace.push(`${name} left`);
+      },
+    });
+  const workers = [leaving('worker', STOP_PHASE.worker), leaving('gateway', STOP_PHASE.gateway)];
+  const { stop, processes } = await startSingle({ workers });
+  const stopped = stop(true);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(trace).toEqual(['-gateway false']);
+  expect(processes().map(({ state }) => state)).toEqual(['ready', 'leaving']);
+  await Promise.all([stopped, stop()]);
+  expect(trace).toEqual(['-gateway false', 'gateway left', '-worker true', 'worker left']);
+});
+
+test('a graceful stop is over after its time: what remains is hurried', async () => {
+  const gateway = new TestWorker({
+    name: 'gateway',
+    onStop: (hurry) => new Promise((resolve) => hurry.addEventListener('abort', resolve)),
+  });
+  const { stop } = await startSingle({ workers: [gateway], gracefulTimeout: 0.1 });
+  await stop(true);
+  expect(log).toEqual(['warn service not all have stopped within 0.1 s; closing the connections that remain']);
+});
+
+test('stopAll stops the service, and a callback is told when it has', async () => {
+  const trace: string[] = [];
+  const onMasterStop = async () => {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    trace.push('onMasterStop');
+    throw new Error('thrown by onMasterStop');
+  };
+  const { processes } = await startSingle({ workers: [traced('worker', STOP_PHASE.worker, trace)], onMasterStop });
+  stopAll(0, 'that was all');
+  await eventually('the stop', () => trace.length === 3);
+  expect(trace).toEqual(['+worker', '-worker', 'onMasterStop']);
+  expect(log[0]).toBe('info service that was all');
+  await eventually('the report', () => log.length === 2);
+  expect(log[1]).toContain('error service onMasterStop threw: Error: thrown by onMasterStop');
+  expect(processes()[0]?.state).toBe('ended');
+  stopAll();
+  expect(log).toHaveLength(2);
+});
+
+test('a reload is refused, by code', async () => {
+  const { reload } = await startSingle({ workers: [new TestWorker()] });
+  await expect(reload()).rejects.toMatchObject({ name: 'ReloadError', code: 'GW_RELOAD_IMPOSSIBLE' });
 });

@@ -1,7 +1,8 @@
-import { Command, type LongCommand, type QueryCommand } from '../../protocol/mod.js';
+import { Command, type LeavingCommand, type LongCommand, type QueryCommand } from '../../protocol/mod.js';
 import type { CommandHandler } from '../context.js';
 import { bindUid } from './bind-uid.js';
 import { destroy } from './destroy.js';
+import { busy, done, drain } from './drain.js';
 import { batchGetClientCountByGroup, getClientCountByGroup } from './get-client-count-by-group.js';
 import { batchGetClientIdByUid, getClientIdByUid } from './get-client-id-by-uid.js';
 import { getAllClientSessions, getClientSessionsByGroup } from './get-client-sessions.js';
@@ -22,7 +23,7 @@ import { ungroup } from './ungroup.js';
 import { updateSession } from './update-session.js';
 
 /** Every command a gateway is sent, with what carries it out. One that is missing does not compile. */
-export const COMMANDS: Readonly<Record<LongCommand | QueryCommand, CommandHandler>> = {
+export const COMMANDS: Readonly<Record<LongCommand | QueryCommand | LeavingCommand, CommandHandler>> = {
   [Command.SEND_TO_ONE]: sendToOne,
   [Command.SEND_TO_ALL]: sendToAll,
   [Command.SEND_TO_UID]: sendToUid,
@@ -46,4 +47,7 @@ export const COMMANDS: Readonly<Record<LongCommand | QueryCommand, CommandHandle
   [Command.BATCH_GET_CLIENT_COUNT_BY_GROUP]: batchGetClientCountByGroup,
   [Command.GET_GROUP_ID_LIST]: getGroupIdList,
   [Command.SELECT]: select,
+  [Command.DRAIN]: drain,
+  [Command.BUSY]: busy,
+  [Command.DONE]: done,
 };

@@ -18,8 +18,8 @@ export interface MemoryPeerLimits {
   readonly maxQuestions: number;
 }
 
-/** What was not asked for needs no answer. */
-const NO_QUESTION: CommandSource = { reply: () => {} };
+/** A program that pushes; what was not asked for needs no answer. */
+const NO_WORKER: CommandSource = { worker: null, reply: () => {} };
 
 /**
  * A gateway in the same process, as a worker or a program sees it. Commands and questions take one way, so they are carried
@@ -61,7 +61,7 @@ export abstract class MemoryGatewayPeer implements GatewayPeer {
     this.#commandsWaiting++;
     this.commands.push(packet.length, () => {
       this.#commandsWaiting--;
-      this.gateway.command(packet, NO_QUESTION);
+      this.gateway.command(packet, this.source);
     });
     return true;
   }
@@ -84,6 +84,11 @@ export abstract class MemoryGatewayPeer implements GatewayPeer {
     });
   }
 
+  /** Who the gateway sees behind a command. */
+  protected get source(): CommandSource {
+    return NO_WORKER;
+  }
+
   /** Commands were taken that the gateway has not been handed. */
   protected get commandsWait(): boolean {
     return this.#commandsWaiting > 0;
@@ -97,6 +102,7 @@ export abstract class MemoryGatewayPeer implements GatewayPeer {
 }
 
 class Question implements CommandSource, Expiring {
+  readonly worker = null;
   readonly #open: Set<Question>;
   readonly #resolve: (payload: Buffer) => void;
   readonly #reject: (error: LinkError) => void;

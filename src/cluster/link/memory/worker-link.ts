@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { MAX_PACKET_SIZE } from '../../protocol/mod.js';
 import {
+  type CommandSource,
   type Extension,
   type GatewayPeer,
   OUR_EXTENSIONS,
@@ -51,6 +52,15 @@ export class MemoryWorkerLink implements WorkerLink, Seeker {
   open(events: WorkerLinkEvents): void {
     this.events = events;
     this.#hub.seek(this);
+  }
+
+  /** Who seeks is introduced to all that are there in the next turn. */
+  linked(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
+  }
+
+  leave(): void {
+    this.#hub.rest(this);
   }
 
   pause(): void {
@@ -112,6 +122,10 @@ export class LinkedGateway extends MemoryGatewayPeer {
     this.#ended = new Promise((resolve) => {
       this.#settleEnded = resolve;
     });
+  }
+
+  protected override get source(): CommandSource {
+    return { worker: this.#seen, reply: () => {} };
   }
 
   /** Neither end has begun to leave. */

@@ -29,7 +29,7 @@ import {
   type WorkerLink,
   type WorkerLinkEvents,
 } from '../contracts.js';
-import { unreachable } from '../errors.js';
+import { LinkError, unreachable } from '../errors.js';
 import { AnnouncedGateways, type GatewayAddress } from './announced-gateways.js';
 import { knownExtensions } from './gateway-mesh.js';
 import { linkCodec } from './link-codec.js';
@@ -44,8 +44,11 @@ const UNDECIDED_MS = 1000;
 
 const CONNECTED = 'connected to the gateway';
 
+/** How long `linked` waits for registers, and for gateways that are announced and can't be reached. Milliseconds. */
+const LINKED_WITHIN = 3000;
+
 export interface WorkerMeshOptions {
-  /** `name:number`; a gateway puts our address in front. */
+  /** `name:number`, or `name:number:generation`; a gateway puts our address in front. */
   readonly workerKey: string;
   readonly registerAddresses: readonly string[];
   readonly secretKey: string;
@@ -65,6 +68,7 @@ export class WorkerMesh implements WorkerLink {
   readonly #announced: AnnouncedGateways;
   events!: WorkerLinkEvents;
   paused = false;
+  #leaving = false;
 
   constructor(options: WorkerMeshOptions) {
     this.options = options;
@@ -87,6 +91,23 @@ export class WorkerMesh implements WorkerLink {
   open(events: WorkerLinkEvents): void {
     this.events = events;
     this.#announced.start();
+  }
+
+  async linked(): Promise<void> {
+    const deadline = performance.now() + LINKED_WITHIN;
+    const linked = () => this.#announced.answered && [...this.#peers.values()].every(({ live }) => live);
+    while (!linked() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+    if (this.#announced.answered) return;
+    const registers = [...this.#announced.outcomes].map(([register, { state, text }]) => ({ register, state, text }));
+    const story = registers.map(({ register, text }) => `${register}: ${text}`).join('; ');
+    const message = `no register answered within ${LINKED_WITHIN / 1000} s (${story})`;
+    throw new LinkError('GW_LINK_NO_REGISTER', message, { registers });
+  }
+
+  leave(): void {
+    this.#leaving = true;
+    this.#announced.stop();
+    for (const peer of this.#peers.values()) if (!peer.live) peer.stop();
   }
 
   pause(): void {
@@ -117,9 +138,9 @@ export class WorkerMesh implements WorkerLink {
     for (const peer of peers) peer.connection?.destroy();
   }
 
-  /** @internal A link has ended: an address that is listed nowhere any more is forgotten. */
+  /** @internal A link has ended: an address that is listed nowhere any more is forgotten, and each by one who leaves. */
   forgetUnlisted(peer: MeshGatewayPeer): boolean {
-    if (peer.listed) return false;
+    if (peer.listed && !this.#leaving) return false;
     this.#forget(peer);
     return true;
   }

@@ -63,7 +63,7 @@ test('asks one thing after the other', async () => {
 });
 
 test('hears how far a long command is', async () => {
-  const processes = [{ worker: 'Chat', id: 0, pid: 1, state: 'ready', restarts: 0 }] as const;
+  const processes = [{ worker: 'Chat', id: 0, pid: 1, state: 'ready', restarts: 0, crashLoop: null }] as const;
   let finish: (() => void) | undefined;
   const stop = () => new Promise<void>((resolve) => (finish = resolve));
   const client = await open(await service({ stop, processes: () => processes }));
