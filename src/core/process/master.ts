@@ -6,6 +6,7 @@ import { messageOf } from '../../util/mod.js';
 import { checkAddresses } from './addresses.js';
 import { restartAfter } from './backoff.js';
 import type { BaseWorker } from './base-worker.js';
+import { BlockedReports } from './blocked-reports.js';
 import type { Engine, ProcessState, ReloadOptions, ReloadResult } from './engine.js';
 import { ReloadError, StartError } from './errors.js';
 import type { AnswerMessage, Answers, AskMessage, FailedMessage, Question } from './messages.js';
@@ -13,6 +14,7 @@ import { fromChild, SLOT_VARIABLE, stopMessage } from './messages.js';
 import { STOP_SIGNALS } from './signals.js';
 import type { ConnectionRow, ExitCount, ProcessFigures, ServiceStatus } from './status.js';
 import { stopPlan } from './stop-plan.js';
+import { CHILD_STDIO, pipeOf } from './watchdog.js';
 
 /** How long the system may take to bury a process after SIGKILL. Milliseconds. */
 const BURIAL = 400;
@@ -30,6 +32,8 @@ export interface MasterOptions {
   readonly logger: Logger;
   /** Milliseconds. */
   readonly stopTimeout: number;
+  /** What becomes of a process whose event loop stands still. */
+  readonly blockedPolicy: 'report' | 'replace';
 }
 
 /** A place for one process; whoever fills it has the same worker and id. */
@@ -39,6 +43,8 @@ interface Place {
   readonly id: number;
   state: ProcessState['state'];
   child: ClusterWorker | undefined;
+  /** What the present process says when it is blocked. */
+  reports: BlockedReports | undefined;
   /** When the present process became ready. */
   readyAt: number | undefined;
   /** A first start that fails ends the service; a later one is repeated. */
@@ -73,6 +79,7 @@ export class Master implements Engine {
   readonly #workers: readonly BaseWorker[];
   readonly #logger: Logger;
   readonly #stopTimeout: number;
+  readonly #blockedPolicy: MasterOptions['blockedPolicy'];
   readonly #places: readonly Place[];
   readonly #waiters = new Set<Waiter>();
   readonly #startedAt = Date.now();
@@ -86,6 +93,7 @@ export class Master implements Engine {
     this.#workers = workers;
     this.#logger = options.logger;
     this.#stopTimeout = options.stopTimeout;
+    this.#blockedPolicy = options.blockedPolicy;
     this.#places = workers.flatMap((worker, index) =>
       Array.from({ length: worker.count }, (_, id) => emptyPlace(worker, index, id)),
     );
@@ -110,7 +118,7 @@ export class Master implements Engine {
     // the system (SCHED_NONE), whoever wakes first takes most of them, and keeps them. The hand-over costs a message
     // to the process, once per connection.
     cluster.schedulingPolicy = cluster.SCHED_RR;
-    cluster.setupPrimary({ exec: entry, args: process.argv.slice(2) });
+    cluster.setupPrimary({ exec: entry, args: process.argv.slice(2), stdio: [...CHILD_STDIO] });
     for (const place of this.#places) {
       if (this.#stop === undefined) this.#fork(place);
     }
@@ -159,7 +167,8 @@ export class Master implements Engine {
         ...state,
         listens: this.#places[index]?.worker.plannedListens().map(({ address }) => address) ?? [],
         figures: figures[index] ?? null,
-        blocked: null,
+        // One that has answered goes on, whatever is still to be read of it.
+        blocked: figures[index] == null ? (this.#places[index]?.reports?.blocked ?? null) : null,
       })),
       exits: exitCounts(this.#places),
     };
@@ -210,6 +219,7 @@ export class Master implements Engine {
       return;
     }
     place.child = child;
+    place.reports = this.#watch(place, child);
     child.on('message', (message) => this.#onMessage(place, message));
     child.on('error', (error) => {
       // Besides a failed fork this is a message to a process that has just died, whose exit is reported anyway.
@@ -229,6 +239,17 @@ export class Master implements Engine {
       disconnected = true;
       bothSeen();
     });
+  }
+
+  /** Undefined: the system made no process, of which we are told elsewhere. */
+  #watch(place: Place, child: ClusterWorker): BlockedReports | undefined {
+    const pipe = pipeOf(child.process);
+    if (pipe === undefined) return undefined;
+    const onBlocked = () => {
+      // One that is still starting may have much to load; where nothing waits for it, nothing is gained by a new one.
+      if (this.#blockedPolicy === 'replace' && place.state === 'ready') child.process.kill('SIGKILL');
+    };
+    return new BlockedReports(pipe, { who: describe(place), logger: this.#logger, onBlocked });
   }
 
   #onMessage(place: Place, received: unknown): void {
@@ -251,6 +272,8 @@ export class Master implements Engine {
     const status = ending.signal ?? (ending.code === null ? 'no process' : String(ending.code));
     place.exits.set(status, (place.exits.get(status) ?? 0) + 1);
     place.child = undefined;
+    place.reports?.close();
+    place.reports = undefined;
     place.state = 'ended';
     this.#changed();
     if (this.#stop !== undefined) return;
@@ -332,6 +355,7 @@ function emptyPlace(worker: BaseWorker, index: number, id: number): Place {
     id,
     state: 'starting',
     child: undefined,
+    reports: undefined,
     readyAt: undefined,
     wasReady: false,
     failure: undefined,

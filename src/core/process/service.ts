@@ -39,6 +39,14 @@ export interface ServiceOptions {
   /** Seconds that an orderly stop may take in all; what is left then is killed. Ctrl+C is over within two seconds. */
   readonly stopTimeout: number;
   /**
+   * Seconds that the event loop of a worker process may stand still until the process is reported as blocked, in the log
+   * and in `status`, with the place in the code where that can be seen; 0: nobody looks. A process whose master is gone
+   * ends when it is blocked for longer than `stopTimeout`. Not in `single` mode, and not while a debugger is attached.
+   */
+  readonly blockedTimeout: number;
+  /** A process that is ready and blocked is only reported, or is killed and replaced too. */
+  readonly blockedPolicy: 'report' | 'replace';
+  /**
    * This process belongs to the service: SIGINT, SIGTERM and SIGHUP stop it in order, and an uncaught error in `single`
    * mode ends it with exit code 250. Switch it off where the service is a guest in another program.
    */
@@ -51,6 +59,8 @@ export const SERVICE_DEFAULTS: Readonly<ServiceOptions> = Object.freeze({
   logger: null,
   logLevel: 'info',
   stopTimeout: 1.5,
+  blockedTimeout: 5,
+  blockedPolicy: 'report',
   ownsProcess: true,
 });
 
@@ -60,6 +70,8 @@ const CHECKS: Checks<ServiceOptions> = {
   logger: orNull(loggerMethods),
   logLevel: oneOf('debug', 'info', 'warn', 'error'),
   stopTimeout: seconds(),
+  blockedTimeout: seconds(),
+  blockedPolicy: oneOf('report', 'replace'),
   ownsProcess: flag,
 };
 
@@ -101,7 +113,9 @@ export async function startService(given: Partial<ServiceOptions> = {}): Promise
   const loggerFor = (source: string) => sourceLogger(options, source);
 
   const slot = assignedSlot();
-  if (slot !== undefined) return startChild(workers, slot, { loggerFor, stopTimeout });
+  if (slot !== undefined) {
+    return startChild(workers, slot, { loggerFor, stopTimeout, blockedTimeout: options.blockedTimeout * 1000 });
+  }
 
   if (workers.length === 0) {
     throw new StartError(
@@ -127,7 +141,13 @@ export async function startService(given: Partial<ServiceOptions> = {}): Promise
     const stopped = () => {
       running = undefined;
     };
-    running = await launch(new Master(workers, { logger: log, stopTimeout }), workers, options, log, stopped);
+    running = await launch(
+      new Master(workers, { logger: log, stopTimeout, blockedPolicy: options.blockedPolicy }),
+      workers,
+      options,
+      log,
+      stopped,
+    );
     return running;
   } catch (error) {
     running = undefined;
