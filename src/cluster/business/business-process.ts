@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { counted, type WorkerFigures } from '../../core/process/mod.js';
 import { type LogFields, type Logger, LogThrottle, stackOf } from '../../util/mod.js';
 import {
   type Dispatch,
@@ -37,6 +38,8 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   /** Events handled, and handlers that failed. */
   handled = 0;
   failed = 0;
+  /** Events that no handler got. */
+  readonly dropped = { handlerQueueFull: 0, gatewayLost: 0, unknownEvents: 0 };
   /** What handlers command and ask with. */
   readonly api: WorkerGatewayApi;
   readonly #options: BusinessProcessOptions;
@@ -61,6 +64,20 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     this.#logger = logger;
   }
 
+  figures(): WorkerFigures {
+    const { api, failed: failedHandlers, handled: totalRequest, dropped } = this;
+    const { up, down, ...link } = this.#link.figures();
+    const tooLargeForGateway = api.tooLarge + (link.dropped.tooLargeForGateway ?? 0);
+    return {
+      connections: [...this.#link.openConnections()].length,
+      sendFail: link.sendFail + api.tooLarge,
+      totalRequest,
+      queuedBytes: link.queuedBytes + this.#pendingBytes,
+      links: { up, down },
+      dropped: counted({ failedHandlers, ...dropped, ...link.dropped, tooLargeForGateway }),
+    };
+  }
+
   gatewayJoined(gateway: GatewayPeer): void {
     this.#clients.set(gateway, new Map());
   }
@@ -68,7 +85,10 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   gatewayLeft(gateway: GatewayPeer): void {
     // Handlers at work keep their client; of the others nothing is owed to a gateway that is gone.
     for (const { state } of this.#clients.get(gateway)?.values() ?? []) {
-      for (const event of state.queue.splice(0)) this.#took(state, event);
+      for (const event of state.queue.splice(0)) {
+        this.#took(state, event);
+        this.dropped.gatewayLost++;
+      }
     }
     this.#clients.delete(gateway);
     this.#resumeWithRoom();
@@ -165,6 +185,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
       case Command.ON_WEBSOCKET_CONNECT:
         return events.onWebSocketConnect?.(client, webSocketRequestOf(buffer.subarray(start, end)));
       default:
+        this.dropped.unknownEvents++;
         this.#warn('an event of an unknown kind was ignored', { command: cmd });
         return undefined;
     }
@@ -224,7 +245,10 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   #enqueue(known: Known, packet: PacketView): void {
     const { state } = known;
     // Behind an event that found no room, none is handled but the last.
-    if (state.overflowed && packet.cmd !== Command.ON_CLOSE) return;
+    if (state.overflowed && packet.cmd !== Command.ON_CLOSE) {
+      this.dropped.handlerQueueFull++;
+      return;
+    }
     const event: QueuedEvent = {
       cmd: packet.cmd,
       flag: packet.flag,
@@ -234,6 +258,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     const cost = costOf(event);
     // The last event always finds room: handlers are owed their onClose.
     if (event.cmd !== Command.ON_CLOSE && state.queuedBytes + cost > this.#options.maxPendingBytesPerClient) {
+      this.dropped.handlerQueueFull++;
       this.#warn('a client is closed: it sends faster than its events are handled', {
         client: known.client.id,
         limitBytes: this.#options.maxPendingBytesPerClient,

@@ -1,4 +1,5 @@
-import { BaseWorker, type PlannedListen, type ProcessContext } from '../../core/process/mod.js';
+import type { TcpConnection } from '../../core/net/mod.js';
+import { BaseWorker, type PlannedListen, type ProcessContext, type WorkerFigures } from '../../core/process/mod.js';
 import {
   type Checks,
   flag,
@@ -112,6 +113,14 @@ export class BusinessWorker extends BaseWorker {
 
   plannedListens(): readonly PlannedListen[] {
     return [];
+  }
+
+  override figures(): WorkerFigures {
+    return this.#running?.process.figures() ?? super.figures();
+  }
+
+  override openConnections(): Iterable<TcpConnection> {
+    return this.#running?.link.openConnections() ?? [];
   }
 
   /** @throws EventsError; and whatever `onWorkerStart` throws */

@@ -15,8 +15,8 @@ export interface GatewayContext {
   readonly codec: Codec;
   /** The client has a uid: nobody waits for that any more. */
   signedIn(client: GatewayClientEntry): void;
-  /** Something in a command could not be carried out; said once per message and interval. */
-  warn(message: string, fields?: LogFields): void;
+  /** A command could not be carried out: counted, and said once per message and interval. */
+  unusable(packet: PacketView, message: string, fields?: LogFields): void;
 }
 
 /** Carries out one command. A query answers exactly once, also when it finds nothing. */

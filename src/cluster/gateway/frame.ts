@@ -1,15 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { type SharedFrame, shareFrame, shareRaw } from '../../core/net/mod.js';
 import { messageOf } from '../../util/mod.js';
-import {
-  commandName,
-  FLAG_BINARY,
-  FLAG_RAW,
-  FLAG_SCALAR,
-  type PacketView,
-  phpJson,
-  unserialize,
-} from '../protocol/mod.js';
+import { FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, type PacketView, phpJson, unserialize } from '../protocol/mod.js';
 import type { GatewayClientEntry, GatewayContext } from './context.js';
 
 /**
@@ -23,10 +15,7 @@ export function frameBody(gateway: GatewayContext, packet: PacketView, raw = isR
     if (raw) return shareRaw(body);
     return shareFrame(gateway.codec, body, (packet.flag & FLAG_BINARY) !== 0);
   } catch (thrown) {
-    gateway.warn("a message can't be sent to clients", {
-      command: commandName(packet.cmd),
-      reason: messageOf(thrown),
-    });
+    gateway.unusable(packet, "a message can't be sent to clients", { reason: messageOf(thrown) });
     return null;
   }
 }

@@ -9,11 +9,12 @@ import {
   type ListenerTls,
   type NetAddress,
   type SharedFrame,
+  sendQueues,
   shareFrame,
   sharePing,
   TcpConnection,
 } from '../../core/net/mod.js';
-import { closeAll, listenCodec } from '../../core/process/mod.js';
+import { closeAll, counted, listenCodec, type WorkerFigures } from '../../core/process/mod.js';
 import { CLOSE_CODE, type Codec, type HandshakeRequest, type HandshakeResponse } from '../../core/protocols/mod.js';
 import { deadlines, type Expiring } from '../../core/timers/mod.js';
 import { type GatewayWorkerError, type LogFields, type Logger, LogThrottle, messageOf } from '../../util/mod.js';
@@ -70,10 +71,23 @@ const LAST_WORDS_MS = 200;
 /** One gateway process at work: clients on one side, the link on the other, and the tables between. */
 export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayLinkEvents {
   readonly counters = new ConnectionCounters();
-  /** Events that were lost because no worker came in time, or a worker's queue passed its hard limit. */
-  droppedEvents = 0;
+  /** Events that were lost, by reason. */
+  readonly droppedEvents = {
+    /** No worker came in time. */
+    noWorker: 0,
+    waitingRoomFull: 0,
+    /** Beyond its hard limit. */
+    workerQueueFull: 0,
+    tooLargeForWorker: 0,
+    /** A message that the protocol decoded has no form in which it could travel. */
+    unsendable: 0,
+  };
   /** Clients that were closed because they did not sign in. */
   signInTimeouts = 0;
+  /** Commands of workers and programs that could not be carried out. */
+  unusableCommands = 0;
+  /** Hooks and routers that threw, or answered what is no answer. */
+  failedHooks = 0;
   readonly clients: Clients<TcpConnection>;
   readonly codec: Codec;
   readonly #options: Readonly<GatewayOptions>;
@@ -84,7 +98,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   readonly #listener: Listener;
   readonly #router: BindingRouter;
   readonly #ownRouter: Router | null;
-  readonly #userCode = new UserCode((message, fields, alike) => this.#error(message, fields, alike));
+  readonly #userCode = new UserCode((message, fields, alike) => this.#hookFailed(message, fields, alike));
   readonly #workers = new Map<string, WorkerPeer>();
   /** The same for hooks and routers. */
   readonly #workerTable: WorkerTable;
@@ -138,6 +152,34 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
 
   get workerCount(): number {
     return this.#workers.size;
+  }
+
+  figures(): WorkerFigures {
+    const { connections, sendFail, requests, sendBufferFull, protocolErrors, tlsRefused } = this.counters;
+    const { droppedEvents, signInTimeouts, unusableCommands, failedHooks } = this;
+    const { up, down, ...link } = this.#link.figures();
+    return {
+      connections,
+      sendFail,
+      totalRequest: requests,
+      queuedBytes: sendQueues(this.#clientConnections()) + link.queuedBytes + this.#waiting.bytes,
+      links: { up, down },
+      dropped: counted({
+        ...droppedEvents,
+        sendBufferFull,
+        protocolErrors,
+        tlsRefused,
+        signInTimeouts,
+        unusableCommands,
+        failedHooks,
+        ...link.dropped,
+      }),
+    };
+  }
+
+  *openConnections(): Iterable<TcpConnection> {
+    yield* this.#clientConnections();
+    yield* this.#link.openConnections();
   }
 
   /** @throws ListenError with nothing left open */
@@ -214,7 +256,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
 
   onFail(connection: TcpConnection, error: GatewayWorkerError): void {
     const client = connection.context as GatewayClientEntry;
-    this.warn(error.message, { code: error.code, client: this.#addressOf(client), ...error.fields }, error.code);
+    this.#warn(error.message, { code: error.code, client: this.#addressOf(client), ...error.fields }, error.code);
   }
 
   onFull(): void {}
@@ -241,7 +283,10 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#logger.debug('a worker joined', { worker: worker.key });
     const waited = this.#waiting.takeAll();
     for (const { client, command, body, flag } of waited) {
-      if (client.abandoned) continue;
+      if (client.abandoned) {
+        this.droppedEvents.noWorker++;
+        continue;
+      }
       this.#event(client, command as EventCommand, body, 0, body.length, flag);
       // Of one that left meanwhile nobody will tell again that it left: its place at the worker is free.
       if (this.clients.get(client.connectionId) !== client) this.#router.clientLeft(client);
@@ -290,7 +335,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   command(packet: PacketView, from: CommandSource): void {
     const handler: CommandHandler | undefined = COMMANDS[packet.cmd as keyof typeof COMMANDS];
     if (handler === undefined) {
-      this.warn('an unknown command was ignored', { command: commandName(packet.cmd) });
+      this.unusable(packet, 'an unknown command was ignored');
       return;
     }
     handler(this, packet, from);
@@ -313,16 +358,26 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     client.signIn = null;
     this.signInTimeouts++;
     const fields = { seconds: signInTimeout, ...this.#facts(client) };
-    this.warn('a client did not sign in in time; it is closed', fields);
+    this.#warn('a client did not sign in in time; it is closed', fields);
     client.connection.close(undefined, CLOSE_CODE.policyViolation, 'sign in');
   }
 
-  warn(message: string, fields: LogFields = {}, alike = message): void {
+  unusable(packet: PacketView, message: string, fields: LogFields = {}): void {
+    this.unusableCommands++;
+    this.#warn(message, { command: commandName(packet.cmd), ...fields });
+  }
+
+  *#clientConnections(): Iterable<TcpConnection> {
+    for (const { connection } of this.clients.all) yield connection;
+  }
+
+  #warn(message: string, fields: LogFields = {}, alike = message): void {
     const passed = this.#throttle.pass(alike, performance.now(), fields);
     if (passed !== null) this.#logger.warn(message, passed);
   }
 
-  #error(message: string, fields: LogFields, alike: string): void {
+  #hookFailed(message: string, fields: LogFields, alike: string): void {
+    this.failedHooks++;
     const passed = this.#throttle.pass(alike, performance.now(), fields);
     if (passed !== null) this.#logger.error(message, passed);
   }
@@ -331,8 +386,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     const { tls: options, handshakeTimeout } = this.#options;
     if (options === null) return null;
     const onRefused = (error: GatewayWorkerError, peer: string) => {
-      this.counters.protocolErrors++;
-      this.warn(error.message, { code: error.code, client: peer, ...error.fields }, error.code);
+      this.counters.tlsRefused++;
+      this.#warn(error.message, { code: error.code, client: peer, ...error.fields }, error.code);
     };
     return { options, handshakeTimeout, onRefused };
   }
@@ -393,8 +448,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     // A worker drops its link, with all its clients, at a packet beyond its limit.
     const limit = extended ? MAX_PACKET_SIZE : PHP_MAX_PACKET_SIZE;
     if (PACKET_HEAD_BYTES + client.session.length + end - start > limit) {
-      this.droppedEvents++;
-      this.warn('a message is too large for its worker; its client is closed', { limit, ...this.#facts(client) });
+      this.droppedEvents.tooLargeForWorker++;
+      this.#warn('a message is too large for its worker; its client is closed', { limit, ...this.#facts(client) });
       client.connection.close(undefined, CLOSE_TOO_BIG);
       return;
     }
@@ -410,8 +465,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
         this.#event(client, command, body, start, end, flag);
         return;
       }
-      this.droppedEvents++;
-      this.warn('an event was dropped: the queue of its worker is full', {
+      this.droppedEvents.workerQueueFull++;
+      this.#warn('an event was dropped: the queue of its worker is full', {
         worker: worker.key,
         ...this.#facts(client),
       });
@@ -431,7 +486,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       return key;
     }
     const message = `the router was no help, the default one decides: ${fault}`;
-    this.#error(message, { code: 'GW_GATEWAY_ROUTER', ...this.#facts(client) }, 'router');
+    this.#hookFailed(message, { code: 'GW_GATEWAY_ROUTER', ...this.#facts(client) }, 'router');
     return this.#router.route(client);
   }
 
@@ -460,7 +515,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       body = serialize(value);
     } catch (thrown) {
       const fields = { reason: messageOf(thrown), ...this.#facts(client) };
-      this.warn('a message that the protocol decoded has no PHP form; it is dropped', fields);
+      this.droppedEvents.unsendable++;
+      this.#warn('a message that the protocol decoded has no PHP form; it is dropped', fields);
       return;
     }
     this.#event(client, Command.ON_MESSAGE, body, 0, body.length, 0);
@@ -476,14 +532,15 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   #wait(client: GatewayClientEntry, command: EventCommand, body: Buffer, flag: number): void {
     // The gateway is leaving: no worker will come any more.
     if (this.#stopping) {
-      this.droppedEvents++;
+      this.droppedEvents.noWorker++;
       return;
     }
     if (!this.#waiting.add({ client, command, body, flag, since: performance.now() })) {
+      this.droppedEvents.waitingRoomFull++;
       this.#abandon(client, 'no worker is connected, and no more events can wait for one');
       return;
     }
-    this.warn('no worker is connected; events wait for one', { limitSeconds: this.#options.maxWaitingTime });
+    this.#warn('no worker is connected; events wait for one', { limitSeconds: this.#options.maxWaitingTime });
     // What it sends meanwhile waits on its own side. A handshake goes on: only then can a client be told to try again.
     if (command !== Command.ON_CONNECT || client.connection.ready) client.connection.pauseRecv();
     this.#waitingTimer ??= setInterval(() => this.#expireWaiting(), WAITING_CHECK_MS);
@@ -491,6 +548,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
 
   #expireWaiting(): void {
     for (const event of this.#waiting.takeExpired(performance.now())) {
+      this.droppedEvents.noWorker++;
       if (!event.client.abandoned)
         this.#abandon(event.client, `no worker came within ${this.#options.maxWaitingTime} s`);
     }
@@ -502,9 +560,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
 
   /** An event of this client is lost: it is told to come again later, and no worker will hear of it any more. */
   #abandon(client: GatewayClientEntry, reason: string): void {
-    this.droppedEvents++;
     client.abandoned = true;
-    this.warn(`a client is closed: ${reason}`, this.#facts(client));
+    this.#warn(`a client is closed: ${reason}`, this.#facts(client));
     client.connection.close(undefined, CLOSE_TRY_AGAIN_LATER, 'try again later');
   }
 
@@ -547,7 +604,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     try {
       return shareFrame(this.codec, this.#options.pingData, false);
     } catch (thrown) {
-      this.warn("pingData can't be sent", { reason: messageOf(thrown) });
+      this.#warn("pingData can't be sent", { reason: messageOf(thrown) });
       return null;
     }
   }

@@ -9,14 +9,17 @@ import {
   Listener,
   type NetAddress,
   parseAddress,
+  sendQueues,
   TcpConnection,
 } from '../../core/net/mod.js';
 import {
   BaseWorker,
+  counted,
   type PlannedListen,
   type ProcessContext,
   STOP_PHASE,
   type StopPhase,
+  type WorkerFigures,
 } from '../../core/process/mod.js';
 import { textCodec } from '../../core/protocols/mod.js';
 import { deadlines, type Expiring } from '../../core/timers/mod.js';
@@ -67,6 +70,8 @@ export class Register extends BaseWorker implements ConnectionOwner {
   readonly count = 1;
   override readonly stopPhase: StopPhase = STOP_PHASE.register;
   readonly counters = new ConnectionCounters();
+  /** Protocol errors that were no fault in a line: the wrong secret key. */
+  refused = 0;
   readonly #address: NetAddress;
   readonly #options: Readonly<RegisterOptions>;
   readonly #limits: ConnectionLimits;
@@ -108,6 +113,25 @@ export class Register extends BaseWorker implements ConnectionOwner {
     this.#listener?.close();
     // Nothing is owed to anybody here: they come again when there is a Register again.
     for (const connection of this.#connections) connection.destroy();
+  }
+
+  override figures(): WorkerFigures {
+    const { connections, sendFail, requests, sendBufferFull, protocolErrors } = this.counters;
+    const { refused } = this;
+    const { gateways, workers } = this.#book.size;
+    return {
+      connections,
+      sendFail,
+      totalRequest: requests,
+      queuedBytes: sendQueues(this.#connections),
+      // Who is to come is not known here.
+      links: { up: gateways + workers, down: 0 },
+      dropped: counted({ sendBufferFull, refused, protocolErrors: protocolErrors - refused }),
+    };
+  }
+
+  override openConnections(): Iterable<TcpConnection> {
+    return this.#connections;
   }
 
   onBytes(connection: TcpConnection, buffer: Buffer, start: number, end: number): void {
@@ -170,7 +194,10 @@ export class Register extends BaseWorker implements ConnectionOwner {
 
   #admits(connection: TcpConnection, secretKey: string | null): boolean {
     const admitted = sameSecret(this.#options.secretKey, secretKey);
-    if (!admitted) this.#refuse(connection, 'wrong secretKey', null);
+    if (!admitted) {
+      this.refused++;
+      this.#refuse(connection, 'wrong secretKey', null);
+    }
     return admitted;
   }
 

@@ -45,7 +45,8 @@ export class BlockedReports {
 
   #read(text: string): void {
     const lines = (this.#line + text).split('\n');
-    this.#line = (lines.pop() ?? '').slice(0, LONGEST_LINE);
+    const rest = lines.pop() ?? '';
+    this.#line = rest.length > LONGEST_LINE ? '' : rest;
     for (const line of lines) {
       const report = line === '' ? undefined : parse(line);
       if (report !== undefined) this.#take(report);

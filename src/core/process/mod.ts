@@ -14,6 +14,7 @@ export type {
   ServiceStatus,
   WorkerFigures,
 } from './status.js';
+export { counted } from './status.js';
 export type { WorkerCallbacks, WorkerOptions } from './worker.js';
 export {
   checkProtocolScheme,
