@@ -158,7 +158,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     const { droppedEvents, signInTimeouts, unusableCommands, failedHooks } = this;
     const { up, down, ...link } = this.#link.figures();
     let queuedBytes = link.queuedBytes + this.#waiting.bytes;
-    // Of 50,000 clients this is a matter of five milliseconds.
+    // Measured: of 50,000 clients this takes less than ten milliseconds.
     for (const { connection } of this.clients.all) queuedBytes += connection.sendQueueSize;
     return {
       connections,
