@@ -8,9 +8,12 @@ export interface ProcessState {
   readonly id: number;
   /** Undefined while it waits to be started again. */
   readonly pid: number | undefined;
-  readonly state: 'starting' | 'ready' | 'waiting' | 'ended';
-  /** How often it had to be started again. */
+  /** `leaving`: it finishes what it has; where another process has its place, that one is listed too. */
+  readonly state: 'starting' | 'ready' | 'waiting' | 'leaving' | 'ended';
+  /** How often it had to be started again; a reload does not count. */
   readonly restarts: number;
+  /** One process after another has died shortly after its start: what the last one died of. Null: it is not so. */
+  readonly crashLoop: string | null;
 }
 
 export interface ReloadOptions {

@@ -153,6 +153,7 @@ export class Master implements Engine {
       pid: child?.process.pid,
       state,
       restarts,
+      crashLoop: null,
     }));
   }
 

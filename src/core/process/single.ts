@@ -75,6 +75,7 @@ export class Single implements Engine {
       pid: process.pid,
       state: this.#started.has(worker) ? 'ready' : this.#stop === undefined ? 'starting' : 'ended',
       restarts: 0,
+      crashLoop: null,
     }));
   }
 
