@@ -1,3 +1,4 @@
+import process from 'node:process';
 import type { ProcessFigures, ProcessStatus, ServiceStatus } from '../../src/core/process/mod.js';
 
 /** A process that is ready and has done nothing. */
@@ -29,6 +30,18 @@ export function processSample(worker: string, id: number, given: Partial<Process
     blocked: null,
     ...given,
   };
+}
+
+/** What the function gives where the clocks show UTC. */
+export function inUtc<Result>(call: () => Result): Result {
+  const zone = process.env.TZ;
+  process.env.TZ = 'UTC';
+  try {
+    return call();
+  } finally {
+    if (zone === undefined) delete process.env.TZ;
+    else process.env.TZ = zone;
+  }
 }
 
 /** 2026-11-21 12:00:00 UTC */

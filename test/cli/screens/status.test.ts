@@ -1,19 +1,8 @@
-import process from 'node:process';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type StatusFacts, statusScreen } from '../../../src/cli/screens/status.js';
+import { describe, expect, test } from 'vitest';
+import { statusScreen as localScreen, type StatusFacts } from '../../../src/cli/screens/status.js';
 import { widthOf } from '../../../src/cli/screens/text.js';
-import { figuresSample, NOON, processSample, statusSample } from '../../support/status-samples.js';
-
-const zone = process.env.TZ;
-
-beforeAll(() => {
-  process.env.TZ = 'UTC';
-});
-
-afterAll(() => {
-  if (zone === undefined) delete process.env.TZ;
-  else process.env.TZ = zone;
-});
+import type { ServiceStatus } from '../../../src/core/process/mod.js';
+import { figuresSample, inUtc, NOON, processSample, statusSample } from '../../support/status-samples.js';
 
 const FACTS: StatusFacts = {
   version: '0.1.0',
@@ -23,6 +12,10 @@ const FACTS: StatusFacts = {
   loadAverage: [0.1, 0.234, 12],
   now: NOON + 3.2 * 86_400_000,
 };
+
+function statusScreen(status: ServiceStatus, facts: StatusFacts): string {
+  return inUtc(() => localScreen(status, facts));
+}
 
 /** The lines between the rule with this title and the next one. */
 function section(screen: string, title: string): string[] {
