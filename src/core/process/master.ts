@@ -246,11 +246,14 @@ export class Master implements Engine {
   #watch(place: Place, child: ClusterWorker): BlockedReports | undefined {
     const pipe = pipeOf(child.process);
     if (pipe === undefined) return undefined;
+    const who = describe(place);
     const onBlocked = () => {
-      // One that is still starting may have much to load; where nothing waits for it, nothing is gained by a new one.
-      if (this.#blockedPolicy === 'replace' && place.state === 'ready') child.process.kill('SIGKILL');
+      // One that is still starting may have much to load, and another would have just as much.
+      if (this.#blockedPolicy !== 'replace' || place.state !== 'ready') return;
+      this.#logger.warn(`killing worker ${who}, which is blocked`);
+      child.process.kill('SIGKILL');
     };
-    return new BlockedReports(pipe, { who: describe(place), logger: this.#logger, onBlocked });
+    return new BlockedReports(pipe, { who, logger: this.#logger, onBlocked });
   }
 
   #onMessage(place: Place, received: unknown): void {

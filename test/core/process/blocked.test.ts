@@ -118,7 +118,7 @@ describe('a process whose event loop stands still', () => {
     stuck.say('empty');
     await script.outputMatching(
       new RegExp(
-        `is blocked[\\s\\S]*worker Blocking:\\d \\(pid ${stuck.pid}\\) ended by signal SIGKILL; starting it again`,
+        `is blocked[\\s\\S]*killing worker Blocking:\\d \\(pid ${stuck.pid}\\)[\\s\\S]*worker Blocking:\\d \\(pid ${stuck.pid}\\) ended by signal SIGKILL; starting it again`,
       ),
     );
     await eventually('two processes again', () => script.children().length === 2);

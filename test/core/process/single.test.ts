@@ -54,7 +54,9 @@ test('one instance of each runs, in this process, whatever its count', async () 
   expect(mode).toBe('single');
   expect(contexts).toHaveLength(1);
   expect(contexts[0]?.single).toBe(true);
-  expect(processes()).toEqual([{ worker: 'Four', id: 0, pid: process.pid, state: 'ready', restarts: 0 }]);
+  expect(processes()).toEqual([
+    { worker: 'Four', id: 0, pid: process.pid, state: 'ready', restarts: 0, crashLoop: null },
+  ]);
 });
 
 test('the logger of a worker says who speaks', async () => {
