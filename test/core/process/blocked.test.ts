@@ -73,7 +73,6 @@ async function blockedFor(script: Script, pid: number, seconds: number): Promise
 
 describe('a process whose event loop stands still', () => {
   test.each([
-    ['spin', /^spin \(.*blocked\.mjs:\d+:\d+\)\nonMessage \(/],
     ['empty', /^empty \(.*blocked\.mjs:\d+:\d+\)\nonMessage \(/],
     ['regexp', /^regexp \(.*blocked\.mjs:\d+:\d+\)\nonMessage \(/],
     ['wait', /^wait \(.*blocked\.mjs:\d+:\d+\)\nonMessage \(/],
