@@ -72,7 +72,7 @@ function membersOf(type: { readonly name: string; readonly prototype: object }, 
   const source = pageText(`src/cluster/${file}.ts`);
   const body = new RegExp(`^export class ${type.name}\\b.*\\{$([^]*?)^\\}$`, 'm').exec(source)?.[1] ?? '';
   const fields = [...body.matchAll(/^ {2}readonly (\w+)/gm)].map((match) => match[1] ?? '');
-  const internal = [...source.matchAll(/\/\*\* @internal.*\*\/\n\s+(\w+)\(/g)].map((match) => match[1] ?? '');
+  const internal = [...source.matchAll(/\/\*\* @internal.*\*\/\n\s+(?:get )?(\w+)\(/g)].map((match) => match[1] ?? '');
   const methods = Object.getOwnPropertyNames(type.prototype);
   return [...methods, ...fields].filter((name) => name !== 'constructor' && !internal.includes(name));
 }

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { BusinessProcess, type BusinessProcessOptions } from '../../src/cluster/business/business-process.js';
 import type { Events } from '../../src/cluster/business/mod.js';
-import type { Extension, GatewayPeer, WorkerLink } from '../../src/cluster/link/mod.js';
+import type { Extension, GatewayPeer, LinkFigures, WorkerLink } from '../../src/cluster/link/mod.js';
 import { Command, FLAG_SCALAR, type PacketHead, PacketView, serialize } from '../../src/cluster/protocol/mod.js';
 import { RecordingLogger } from './recording-logger.js';
 
@@ -92,6 +92,15 @@ export class FakeLink implements WorkerLink {
     this.paused = false;
     this.resumes++;
     while (!this.paused && this.#held.length > 0) this.#held.shift()?.();
+  }
+
+  figures(): LinkFigures {
+    const up = this.peers.filter(({ live }) => live).length;
+    return { up, down: this.peers.length - up, queuedBytes: 0, sendFail: 0, dropped: {} };
+  }
+
+  openConnections(): [] {
+    return [];
   }
 
   async close(): Promise<void> {}

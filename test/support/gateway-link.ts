@@ -6,6 +6,7 @@ import type {
   GatewayIdentity,
   GatewayLink,
   GatewayLinkEvents,
+  LinkFigures,
   WorkerPeer,
 } from '../../src/cluster/link/mod.js';
 import { FLAG_SCALAR, type PacketHead, PacketReader, packetHead, writePacket } from '../../src/cluster/protocol/mod.js';
@@ -64,6 +65,7 @@ export class FakeGatewayLink implements GatewayLink {
   events!: GatewayLinkEvents;
   announced = false;
   closed = false;
+  shown: LinkFigures = { up: 0, down: 0, queuedBytes: 0, sendFail: 0, dropped: {} };
 
   async open(events: GatewayLinkEvents): Promise<GatewayIdentity> {
     this.events = events;
@@ -72,6 +74,14 @@ export class FakeGatewayLink implements GatewayLink {
 
   announce(): void {
     this.announced = true;
+  }
+
+  figures(): LinkFigures {
+    return this.shown;
+  }
+
+  openConnections(): [] {
+    return [];
   }
 
   async close(): Promise<void> {

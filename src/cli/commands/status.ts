@@ -1,3 +1,4 @@
+import { loadavg } from 'node:os';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hello, ServiceOptions, ServiceStatus } from '../../core/process/mod.js';
@@ -75,7 +76,7 @@ async function showLive(options: Partial<ServiceOptions>, json: boolean): Promis
 function shown({ hello, status }: Reading, json: boolean, qps?: readonly (number | null)[]): string {
   const { version, node, system, daemon } = hello;
   const facts = { version, node, system, daemon };
-  if (!json) return `${statusScreen(status, { ...facts, qps })}\n`;
+  if (!json) return `${statusScreen(status, { ...facts, loadAverage: loadavg(), now: Date.now(), qps })}\n`;
   const processes = status.processes.map((process, index) => ({ ...process, qps: qps?.[index] ?? null }));
   return `${JSON.stringify({ ...facts, ...status, processes })}\n`;
 }

@@ -64,6 +64,11 @@ export class GatewayApi {
     this.#local = local;
   }
 
+  /** @internal Messages and changes that were not sent because no gateway would take one so large. */
+  get tooLarge(): number {
+    return this.#outbox.tooLarge;
+  }
+
   // ---- sends ----
 
   /** To every client of every gateway, to a list of clients, or to everybody but some. */

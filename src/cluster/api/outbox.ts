@@ -25,6 +25,8 @@ export interface MessageOptions {
 
 /** Where every packet but the questions leaves. */
 export class Outbox {
+  /** Packets that were not sent because no gateway would take one so large. */
+  tooLarge = 0;
   readonly #directory: GatewayDirectory;
   /** Filled anew for each packet. */
   readonly #head: PacketHead = packetHead();
@@ -119,7 +121,10 @@ export class Outbox {
     ext: string | Buffer,
     body: string | Buffer,
   ): boolean {
-    if (isTooLarge(gateway, ext, body)) return false;
+    if (isTooLarge(gateway, ext, body)) {
+      this.tooLarge++;
+      return false;
+    }
     const head = this.#head;
     head.cmd = cmd;
     head.connectionId = connectionId;

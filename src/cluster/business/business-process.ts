@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { counted, type WorkerFigures } from '../../core/process/mod.js';
 import { type LogFields, type Logger, LogThrottle, stackOf } from '../../util/mod.js';
 import {
   type Dispatch,
@@ -47,6 +48,8 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   /** Events handled, and handlers that failed. */
   handled = 0;
   failed = 0;
+  /** Events that no handler got. */
+  readonly dropped = { handlerQueueFull: 0, gatewayLost: 0, unknownEvents: 0 };
   /** What handlers command and ask with. */
   readonly api: WorkerGatewayApi;
   readonly #options: BusinessProcessOptions;
@@ -71,6 +74,20 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     this.#logger = logger;
   }
 
+  figures(): WorkerFigures {
+    const { api, failed: failedHandlers, handled: totalRequest, dropped } = this;
+    const { up, down, ...link } = this.#link.figures();
+    const tooLargeForGateway = api.tooLarge + (link.dropped.tooLargeForGateway ?? 0);
+    return {
+      connections: [...this.#link.openConnections()].length,
+      sendFail: link.sendFail + api.tooLarge,
+      totalRequest,
+      queuedBytes: link.queuedBytes + this.#pendingBytes,
+      links: { up, down },
+      dropped: counted({ failedHandlers, ...dropped, ...link.dropped, tooLargeForGateway }),
+    };
+  }
+
   gatewayJoined(gateway: GatewayPeer): void {
     this.#gateways.set(gateway, { clients: new Map(), departure: null });
   }
@@ -79,7 +96,10 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     // Handlers at work keep their client; of the others nothing is owed to a gateway that is gone.
     const joined = this.#gateways.get(gateway);
     for (const { state } of joined?.clients.values() ?? []) {
-      for (const event of state.queue.splice(0)) this.#took(state, event);
+      for (const event of state.queue.splice(0)) {
+        this.#took(state, event);
+        this.dropped.gatewayLost++;
+      }
     }
     this.#gateways.delete(gateway);
     joined?.departure?.end();
@@ -209,6 +229,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
       case Command.ON_WEBSOCKET_CONNECT:
         return events.onWebSocketConnect?.(client, webSocketRequestOf(buffer.subarray(start, end)));
       default:
+        this.dropped.unknownEvents++;
         this.#warn('an event of an unknown kind was ignored', { command: cmd });
         return undefined;
     }
@@ -302,11 +323,15 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   #enqueue(known: Known, packet: PacketView): void {
     const { state } = known;
     // Behind an event that found no room, none is handled but the last.
-    if (state.overflowed && packet.cmd !== Command.ON_CLOSE) return;
+    if (state.overflowed && packet.cmd !== Command.ON_CLOSE) {
+      this.dropped.handlerQueueFull++;
+      return;
+    }
     const event = queued(packet);
     const cost = costOf(event);
     // The last event always finds room: handlers are owed their onClose.
     if (event.cmd !== Command.ON_CLOSE && state.queuedBytes + cost > this.#options.maxPendingBytesPerClient) {
+      this.dropped.handlerQueueFull++;
       this.#warn('a client is closed: it sends faster than its events are handled', {
         client: known.client.id,
         limitBytes: this.#options.maxPendingBytesPerClient,

@@ -1,3 +1,4 @@
+import type { TcpConnection } from '../../core/net/mod.js';
 import {
   ACCOUNT_CHECKS,
   ACCOUNT_DEFAULTS,
@@ -5,6 +6,7 @@ import {
   BaseWorker,
   type PlannedListen,
   type ProcessContext,
+  type WorkerFigures,
 } from '../../core/process/mod.js';
 import {
   type Checks,
@@ -138,6 +140,14 @@ export class BusinessWorker extends BaseWorker {
 
   plannedListens(): readonly PlannedListen[] {
     return [];
+  }
+
+  override figures(): WorkerFigures {
+    return this.#running?.process.figures() ?? super.figures();
+  }
+
+  override openConnections(): Iterable<TcpConnection> {
+    return this.#running?.link.openConnections() ?? [];
   }
 
   /** @throws EventsError; LinkError, for a process that is to replace another; and whatever `onWorkerStart` throws */

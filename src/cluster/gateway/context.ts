@@ -21,8 +21,8 @@ export interface GatewayContext {
   workerBusy(worker: WorkerPeer, connectionIds: readonly number[]): void;
   /** This client of a worker that leaves goes to another now. */
   workerDone(worker: WorkerPeer, connectionId: number): void;
-  /** A command could not be carried out: it is counted, and said once per message and interval. */
-  refused(message: string, fields: LogFields): void;
+  /** A command could not be carried out: counted, and said once per message and interval. */
+  unusable(packet: PacketView, message: string, fields?: LogFields): void;
 }
 
 /** Carries out one command. A query answers exactly once, also when it finds nothing. */

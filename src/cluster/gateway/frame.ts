@@ -1,15 +1,7 @@
 import { Buffer, isUtf8 } from 'node:buffer';
 import { type SharedFrame, shareFrame, shareRaw } from '../../core/net/mod.js';
 import { messageOf } from '../../util/mod.js';
-import {
-  commandName,
-  FLAG_BINARY,
-  FLAG_RAW,
-  FLAG_SCALAR,
-  type PacketView,
-  phpJson,
-  unserialize,
-} from '../protocol/mod.js';
+import { FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, type PacketView, phpJson, unserialize } from '../protocol/mod.js';
 import type { GatewayClientEntry, GatewayContext } from './context.js';
 
 /**
@@ -26,10 +18,7 @@ export function frameBody(gateway: GatewayContext, packet: PacketView, raw = isR
     const isText = gateway.codec.takesValues === true && !binary && isUtf8(body);
     return shareFrame(gateway.codec, isText ? body.toString() : body, binary);
   } catch (thrown) {
-    gateway.refused("a message can't be sent to clients", {
-      command: commandName(packet.cmd),
-      reason: messageOf(thrown),
-    });
+    gateway.unusable(packet, "a message can't be sent to clients", { reason: messageOf(thrown) });
     return null;
   }
 }

@@ -1,4 +1,4 @@
-import { checkTls, hostPort, type NetAddress, parseAddress } from '../../core/net/mod.js';
+import { checkTls, hostPort, type NetAddress, parseAddress, type TcpConnection } from '../../core/net/mod.js';
 import {
   BaseWorker,
   checkProtocolScheme,
@@ -8,6 +8,7 @@ import {
   STOP_PHASE,
   type StopPhase,
   shownAddress,
+  type WorkerFigures,
 } from '../../core/process/mod.js';
 import { OptionsError, readOptions } from '../../util/mod.js';
 import { checkRegisterAddresses, type GatewayLink, GatewayMesh, type GatewayMeshOptions } from '../link/mod.js';
@@ -94,6 +95,14 @@ export class Gateway extends BaseWorker {
       });
     }
     return planned;
+  }
+
+  override figures(): WorkerFigures {
+    return this.#process?.figures() ?? super.figures();
+  }
+
+  override openConnections(): Iterable<TcpConnection> {
+    return this.#process?.openConnections() ?? [];
   }
 
   async start(context: ProcessContext): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import type { TcpConnection } from '../../core/net/mod.js';
 import type { PacketHead, PacketView } from '../protocol/mod.js';
 
 /**
@@ -56,8 +57,29 @@ export interface GatewayIdentity {
   readonly localPort: number;
 }
 
+/** What an end of the link says of itself, for `status`. Counts are since it was opened. */
+export interface LinkFigures {
+  /** Peers, and the registers that name them where there are such, that can be reached. */
+  readonly up: number;
+  /** The same that are known and can't. */
+  readonly down: number;
+  /** Bytes that wait for peers. */
+  readonly queuedBytes: number;
+  /** Messages for peers that were dropped. */
+  readonly sendFail: number;
+  /** What was lost or refused, by reason. */
+  readonly dropped: Readonly<Record<string, number>>;
+}
+
+/** An end of the link that can be looked at. */
+interface Shown {
+  figures(): LinkFigures;
+  /** Of this process for the link, where it has such. */
+  openConnections(): Iterable<TcpConnection>;
+}
+
 /** A gateway's end of the link. */
-export interface GatewayLink {
+export interface GatewayLink extends Shown {
   /** Becomes reachable for workers. @throws ListenError */
   open(events: GatewayLinkEvents): Promise<GatewayIdentity>;
   /** Tells the registers; from now on workers come. */
@@ -104,7 +126,7 @@ export interface WorkerLinkEvents {
 }
 
 /** A worker's end of the link. */
-export interface WorkerLink extends GatewayDirectory {
+export interface WorkerLink extends GatewayDirectory, Shown {
   /** Begins to look for gateways; returns at once. */
   open(events: WorkerLinkEvents): void;
   /**

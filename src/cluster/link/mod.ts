@@ -7,6 +7,7 @@ export type {
   GatewayLink,
   GatewayLinkEvents,
   GatewayPeer,
+  LinkFigures,
   WorkerLink,
   WorkerLinkEvents,
   WorkerPeer,

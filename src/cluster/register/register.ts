@@ -9,6 +9,7 @@ import {
   Listener,
   type NetAddress,
   parseAddress,
+  sendQueues,
   TcpConnection,
 } from '../../core/net/mod.js';
 import {
@@ -16,10 +17,12 @@ import {
   ACCOUNT_DEFAULTS,
   type AccountOptions,
   BaseWorker,
+  counted,
   type PlannedListen,
   type ProcessContext,
   STOP_PHASE,
   type StopPhase,
+  type WorkerFigures,
 } from '../../core/process/mod.js';
 import { textCodec } from '../../core/protocols/mod.js';
 import { deadlines, type Expiring } from '../../core/timers/mod.js';
@@ -86,6 +89,8 @@ export class Register extends BaseWorker implements ConnectionOwner {
   override readonly reloadable: boolean;
   override readonly overlaps = false;
   readonly counters = new ConnectionCounters();
+  /** Protocol errors that were no fault in a line: the wrong secret key. */
+  refused = 0;
   readonly #address: NetAddress;
   readonly #options: Readonly<RegisterOptions>;
   readonly #limits: ConnectionLimits;
@@ -130,6 +135,25 @@ export class Register extends BaseWorker implements ConnectionOwner {
     this.#listener?.close();
     // Nothing is owed to anybody here: they come again when there is a Register again.
     for (const connection of this.#connections) connection.destroy();
+  }
+
+  override figures(): WorkerFigures {
+    const { connections, sendFail, requests, sendBufferFull, protocolErrors } = this.counters;
+    const { refused } = this;
+    const { gateways, workers } = this.#book.size;
+    return {
+      connections,
+      sendFail,
+      totalRequest: requests,
+      queuedBytes: sendQueues(this.#connections),
+      // Who is to come is not known here.
+      links: { up: gateways + workers, down: 0 },
+      dropped: counted({ sendBufferFull, refused, protocolErrors: protocolErrors - refused }),
+    };
+  }
+
+  override openConnections(): Iterable<TcpConnection> {
+    return this.#connections;
   }
 
   onBytes(connection: TcpConnection, buffer: Buffer, start: number, end: number): void {
@@ -192,7 +216,10 @@ export class Register extends BaseWorker implements ConnectionOwner {
 
   #admits(connection: TcpConnection, secretKey: string | null): boolean {
     const admitted = sameSecret(this.#options.secretKey, secretKey);
-    if (!admitted) this.#refuse(connection, 'wrong secretKey', null);
+    if (!admitted) {
+      this.refused++;
+      this.#refuse(connection, 'wrong secretKey', null);
+    }
     return admitted;
   }
 

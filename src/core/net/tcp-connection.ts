@@ -42,8 +42,12 @@ export class ConnectionCounters {
   requests = 0;
   /** Messages for peers that were dropped: queue full, or the connection was closed. */
   sendFail = 0;
+  /** Those of them that a full queue was the reason for. */
+  sendBufferFull = 0;
   /** Connections closed because the peer broke the protocol or a limit. */
   protocolErrors = 0;
+  /** Connections that came to nothing because their TLS handshake failed, took too long or found no room. */
+  tlsRefused = 0;
 }
 
 /**
@@ -475,7 +479,10 @@ export class TcpConnection implements TurnFlushed, Expiring {
     // Asked twice: offered the bytes, the socket may drain, and a handler of that may close.
     if (this.#takesMessages && !this.isFull(this.limits.maxSendBufferSize) && this.#takesMessages) return true;
     this.owner.counters.sendFail++;
-    if (this.#takesMessages) this.#tellDropped();
+    if (this.#takesMessages) {
+      this.owner.counters.sendBufferFull++;
+      this.#tellDropped();
+    }
     return false;
   }
 
@@ -636,6 +643,13 @@ export function connectTcp(
     allowHalfOpen: true,
   });
   return new TcpConnection(socket, codec, owner, limits, true);
+}
+
+/** Bytes that wait for the peers of these connections. */
+export function sendQueues(connections: Iterable<TcpConnection>): number {
+  let bytes = 0;
+  for (const connection of connections) bytes += connection.sendQueueSize;
+  return bytes;
 }
 
 /** As in the original: TCP keepalive after 55 idle seconds. */

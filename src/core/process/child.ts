@@ -13,6 +13,7 @@ import type { AnswerMessage, AskMessage, FromMaster, ReopenedMessage, ReopenMess
 import { failed, fromMaster, LEAVE, READY, SLOT_VARIABLE } from './messages.js';
 import { GRACEFUL_RELOAD_SIGNAL, STOP_SIGNALS, surviveLostOutput } from './signals.js';
 import { onStopAll } from './stop-all.js';
+import { startWatchdog } from './watchdog.js';
 
 /** As Workerman's: an uncaught error, which the master logs as `exit code 250`. */
 export const EXIT_UNCAUGHT = 250;
@@ -41,6 +42,8 @@ export interface Slot {
 export interface ChildOptions extends ChildLogs {
   /** Milliseconds. */
   readonly stopTimeout: number;
+  /** Milliseconds; 0: nobody watches whether the event loop turns. */
+  readonly blockedTimeout: number;
 }
 
 let ownSlot: Slot | undefined;
@@ -63,7 +66,7 @@ export function assignedSlot(): Slot | undefined {
 /** Starts the one worker this process is for, and obeys the master from then on. Never settles. */
 export function startChild(workers: readonly BaseWorker[], slot: Slot, options: ChildOptions): Promise<never> {
   const child = new Child(slot, options);
-  child.listen();
+  child.listen(options);
   const worker = workers[slot.index];
   if (worker === undefined || worker.name !== slot.name) child.fail(missing(workers, slot));
   else void child.start(worker);
@@ -94,8 +97,9 @@ class Child {
     setProcessLogger(this.#logger);
   }
 
-  listen(): void {
+  listen({ blockedTimeout: blockedAfter }: ChildOptions): void {
     surviveLostOutput();
+    if (blockedAfter > 0) startWatchdog({ blockedAfter, orphanedAfter: this.#stopTimeout, logger: this.#logger });
     process.title = `gatewayworker: ${this.#slot.name}:${this.#slot.id}`;
     // Ctrl+C and a closed terminal reach the whole foreground group; the master decides what follows from them.
     for (const signal of STOP_SIGNALS) {

@@ -6,6 +6,7 @@ import { messageOf, nearest } from '../../util/mod.js';
 import { checkAddresses } from './addresses.js';
 import { BACKOFF, isCrashLoop, restartAfter } from './backoff.js';
 import type { BaseWorker, StopPhase } from './base-worker.js';
+import { BlockedReports } from './blocked-reports.js';
 import { callBack, type ServiceCallbacks } from './callbacks.js';
 import type { Engine, ProcessState, ReloadOptions, ReloadResult } from './engine.js';
 import { ReloadError, StartError } from './errors.js';
@@ -28,6 +29,7 @@ import { STOP_SIGNALS } from './signals.js';
 import type { ConnectionRow, ProcessFigures, ServiceStatus } from './status.js';
 import { stopPlan } from './stop-plan.js';
 import { Turns } from './turns.js';
+import { CHILD_STDIO, pipeOf } from './watchdog.js';
 
 /** How long the system may take to bury a process after SIGKILL. Milliseconds. */
 const BURIAL = 400;
@@ -52,6 +54,8 @@ export interface MasterOptions {
   /** A process that is to replace another. */
   readonly startTimeout: number;
   readonly callbacks: ServiceCallbacks;
+  /** What becomes of a process whose event loop stands still. */
+  readonly blockedPolicy: 'report' | 'replace';
 }
 
 interface Waiter {
@@ -125,7 +129,7 @@ export class Master implements Engine {
     // the system (SCHED_NONE), whoever wakes first takes most of them, and keeps them. The hand-over costs a message
     // to the process, once per connection.
     cluster.schedulingPolicy = cluster.SCHED_RR;
-    cluster.setupPrimary({ exec: entry, args: process.argv.slice(2) });
+    cluster.setupPrimary({ exec: entry, args: process.argv.slice(2), stdio: [...CHILD_STDIO] });
     for (const place of this.#places) {
       if (!this.#stopping) place.process = this.#fork(place);
     }
@@ -185,7 +189,8 @@ export class Master implements Engine {
         ...this.#stateOf(row),
         listens: row.place.worker.plannedListens().map(({ address }) => address),
         figures: figures[index] ?? null,
-        blocked: null,
+        // One that has answered goes on, whatever is still to be read of it.
+        blocked: figures[index] == null ? (row.process?.reports?.blocked ?? null) : null,
       })),
       exits: exitCounts(this.#places),
     };
@@ -259,6 +264,7 @@ export class Master implements Engine {
     const fresh: WorkerProcess = {
       place,
       child: undefined,
+      reports: undefined,
       state: 'starting',
       readyAt: undefined,
       failure: undefined,
@@ -274,6 +280,7 @@ export class Master implements Engine {
       return fresh;
     }
     fresh.child = child;
+    fresh.reports = this.#watch(fresh, child);
     this.#options.logKeeper?.add(child);
     child.on('message', (message) => this.#onMessage(fresh, message));
     child.on('error', (error) => {
@@ -295,6 +302,20 @@ export class Master implements Engine {
       bothSeen();
     });
     return fresh;
+  }
+
+  /** Undefined: the system made no process, of which we are told elsewhere. */
+  #watch(process: WorkerProcess, child: ClusterWorker): BlockedReports | undefined {
+    const pipe = pipeOf(child.process);
+    if (pipe === undefined) return undefined;
+    const who = describe(process);
+    const onBlocked = () => {
+      // One that is still starting may have much to load, and another would have just as much.
+      if (this.#options.blockedPolicy !== 'replace' || process.state !== 'ready') return;
+      this.#logger.warn(`killing worker ${who}, which is blocked`);
+      child.process.kill('SIGKILL');
+    };
+    return new BlockedReports(pipe, { who, logger: this.#logger, onBlocked });
   }
 
   #onMessage(from: WorkerProcess, received: unknown): void {
@@ -333,6 +354,8 @@ export class Master implements Engine {
     const exit = { id: place.id, pid: pidOf(gone), code, signal };
     void callBack(this.#logger, 'onWorkerExit', onWorkerExit, place.worker, exit);
     gone.child = undefined;
+    gone.reports?.close();
+    gone.reports = undefined;
     gone.state = 'ended';
     gone.ending = ending;
     if (this.#leaving.delete(gone)) {

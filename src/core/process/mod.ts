@@ -26,6 +26,7 @@ export type {
   ServiceStatus,
   WorkerFigures,
 } from './status.js';
+export { counted } from './status.js';
 export { stopAll } from './stop-all.js';
 export type { WorkerCallbacks, WorkerOptions } from './worker.js';
 export {

@@ -1,5 +1,6 @@
 import type { Worker as ClusterWorker } from 'node:cluster';
 import type { BaseWorker } from './base-worker.js';
+import type { BlockedReports } from './blocked-reports.js';
 import { ReloadError, StartError } from './errors.js';
 import type { FailedMessage } from './messages.js';
 import type { ExitCount } from './status.js';
@@ -33,6 +34,8 @@ export interface WorkerProcess {
   readonly place: Place;
   /** Undefined where the system could not make one. */
   child: ClusterWorker | undefined;
+  /** What it says when it is blocked. */
+  reports: BlockedReports | undefined;
   /** `leaving`: somebody else has its place, or it will not be replaced because the service stops. */
   state: 'starting' | 'ready' | 'leaving' | 'ended';
   /** When it became ready. */

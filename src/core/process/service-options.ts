@@ -55,6 +55,14 @@ export interface ServiceOptions extends ServiceCallbacks {
   /** Seconds until a process that is to replace another has to be ready; else the reload is given up. */
   readonly startTimeout: number;
   /**
+   * Seconds that the event loop of a worker process may stand still until the process is reported as blocked, in the log
+   * and in `status`, with the place in the code where that can be seen; 0: nobody looks. A process whose master is gone
+   * ends when it is blocked for longer than `stopTimeout`. Not in `single` mode, and not while a debugger is attached.
+   */
+  readonly blockedTimeout: number;
+  /** A process that is ready and blocked is only reported, or is killed and replaced too. */
+  readonly blockedPolicy: 'report' | 'replace';
+  /**
    * This process belongs to the service: SIGINT, SIGTERM and SIGHUP stop it in order, SIGQUIT stops it gracefully, SIGUSR1
    * and SIGUSR2 reload it, the second gracefully, where the system has them. An uncaught error in `single` mode ends it
    * with exit code 250. Switch it off where the service is a guest in another program.
@@ -82,6 +90,8 @@ export const SERVICE_DEFAULTS: Readonly<ServiceOptions> = Object.freeze({
   stopTimeout: 1.5,
   gracefulTimeout: 60,
   startTimeout: 30,
+  blockedTimeout: 5,
+  blockedPolicy: 'report',
   ownsProcess: true,
   pidFile: null,
   onMasterReload: null,
@@ -103,6 +113,8 @@ export const SERVICE_CHECKS: Checks<ServiceOptions> = {
   stopTimeout: seconds(),
   gracefulTimeout: seconds(),
   startTimeout: seconds(0.1),
+  blockedTimeout: seconds(),
+  blockedPolicy: oneOf('report', 'replace'),
   ownsProcess: flag,
   pidFile: orNull(nonEmptyText),
   onMasterReload: orNull(callback),

@@ -93,7 +93,11 @@ export async function startService(
 function startSlot(workers: readonly BaseWorker[], slot: Slot, options: ServiceOptions): Promise<never> {
   const worker = workers[slot.index];
   const logs = childLogs(options, worker === undefined || keepsAccount(worker));
-  return startChild(workers, slot, { ...logs, stopTimeout: options.stopTimeout * 1000 });
+  return startChild(workers, slot, {
+    ...logs,
+    stopTimeout: options.stopTimeout * 1000,
+    blockedTimeout: options.blockedTimeout * 1000,
+  });
 }
 
 interface Plan {
@@ -122,7 +126,12 @@ async function startEngine({ made, workers, options, control, account, stopped }
       callbacks: options,
     };
     const engine = many
-      ? new Master(made, workers, { ...common, startTimeout: options.startTimeout * 1000, logKeeper: keeper })
+      ? new Master(made, workers, {
+          ...common,
+          startTimeout: options.startTimeout * 1000,
+          logKeeper: keeper,
+          blockedPolicy: options.blockedPolicy,
+        })
       : new Single(workers, { ...common, loggerFor });
     const over = () => {
       stopped();

@@ -2,7 +2,7 @@ import type { ProcessState } from './engine.js';
 
 /** What a worker knows of its work in this process. Counts are since the process started. */
 export interface WorkerFigures {
-  /** Connections of clients that exist now; those between the processes of a cluster are `links`. */
+  /** Connections of clients that exist now; of a worker that has no clients, those to other processes. */
   readonly connections: number;
   /** Messages for peers that were dropped. */
   readonly sendFail: number;
@@ -10,7 +10,7 @@ export interface WorkerFigures {
   readonly totalRequest: number;
   /** Bytes that wait in this process: for clients, for other processes of the cluster, for handlers. */
   readonly queuedBytes: number;
-  /** To other processes of the cluster; null: this kind of worker has none. */
+  /** To other processes of the cluster, with `down` for those that should be there; null: this kind of worker has none. */
   readonly links: { readonly up: number; readonly down: number } | null;
   /** What was lost or refused, by reason; a reason that never came is left out. */
   readonly dropped: Readonly<Record<string, number>>;
@@ -25,6 +25,11 @@ export const NO_FIGURES: WorkerFigures = Object.freeze({
   links: null,
   dropped: Object.freeze({}),
 });
+
+/** Counts by reason, without those that never came. */
+export function counted(counts: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
+}
 
 /** What a process says of itself when it is asked. */
 export interface ProcessFigures extends WorkerFigures {

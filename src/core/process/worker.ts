@@ -29,6 +29,7 @@ import {
   Listener,
   type NetAddress,
   parseAddress,
+  sendQueues,
   TcpConnection,
   type TlsListenOptions,
 } from '../net/mod.js';
@@ -43,7 +44,7 @@ import {
 import { ACCOUNT_CHECKS, ACCOUNT_DEFAULTS, type AccountOptions } from './account.js';
 import { BaseWorker, type PlannedListen, type ProcessContext } from './base-worker.js';
 import { untilNoneRemain } from './last-connection.js';
-import type { WorkerFigures } from './status.js';
+import { counted, type WorkerFigures } from './status.js';
 
 /** A connection of a Worker. Its callbacks are the worker's at the time it was accepted; each can be changed for it alone. */
 export class WorkerConnection extends TcpConnection {
@@ -299,16 +300,14 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
   }
 
   override figures(): WorkerFigures {
-    const { connections, sendFail, requests, protocolErrors } = this.counters;
-    let queuedBytes = 0;
-    for (const connection of this.connections.values()) queuedBytes += connection.sendQueueSize;
+    const { connections, sendFail, requests, sendBufferFull, protocolErrors, tlsRefused } = this.counters;
     return {
       connections,
       sendFail,
       totalRequest: requests,
-      queuedBytes,
+      queuedBytes: sendQueues(this.connections.values()),
       links: null,
-      dropped: protocolErrors > 0 ? { protocolErrors } : {},
+      dropped: counted({ sendBufferFull, protocolErrors, tlsRefused }),
     };
   }
 
@@ -340,7 +339,7 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
 
   /** There is no connection yet that a callback could be given. */
   #reportRefused(error: ConnectionError, peer: string): void {
-    this.counters.protocolErrors++;
+    this.counters.tlsRefused++;
     this.#warn(error, peer);
   }
 

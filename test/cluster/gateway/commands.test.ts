@@ -140,7 +140,7 @@ describe('sends to text clients', () => {
     gateway.link.command(Command.SEND_TO_ONE, 1, '', 'end');
     await a?.untilText('end\n');
     expect(gateway.logger.warnings).toHaveLength(3);
-    expect(gateway.process.refusedCommands).toBe(9);
+    expect(gateway.process.unusableCommands).toBe(9);
   });
 
   it('carry values that are no text as JSON, which killed the original, and leave out what cannot be read', async () => {
@@ -154,7 +154,7 @@ describe('sends to text clients', () => {
     gateway.link.command(Command.SEND_TO_ONE, 1, '', 'end');
     await a?.untilText('null\n{"a":"x\\/y","b":[1.5]}\nend\n');
     expect(gateway.logger.warnings).toEqual(["a message can't be sent to clients"]);
-    expect(gateway.process.refusedCommands).toBe(3);
+    expect(gateway.process.unusableCommands).toBe(3);
   });
 
   it('keep the digits of 64-bit integers, other characters as they are, and bytes that are no text as text', async () => {
@@ -352,7 +352,7 @@ describe('what nobody knows', () => {
       'a command of workers that leave came from somebody else; it is ignored',
       'an unknown command was ignored',
     ]);
-    expect(gateway.process.refusedCommands).toBe(6);
+    expect(gateway.process.unusableCommands).toBe(6 + 3);
   });
 
   it('SELECT: unknown fields are null, unknown conditions match nobody, a client is there once', async () => {

@@ -94,7 +94,7 @@ describe('the worker of a client', () => {
     };
     client.write('kept\n');
     await eventually('the message', () => second.bodies(ON_MESSAGE).length === 1);
-    expect(gateway.process.droppedEvents).toBe(0);
+    expect(gateway.process.figures().dropped).toEqual({});
   });
 
   it('refuses an event beyond its hard limit, which is counted and said, and nothing else happens', async () => {
@@ -105,7 +105,7 @@ describe('the worker of a client', () => {
     worker.take = ({ body }) => body.toString() !== 'lost';
     client.write('lost\nlost\nkept\n');
     await eventually('the message', () => worker.bodies(ON_MESSAGE).length === 1);
-    expect(gateway.process.droppedEvents).toBe(2);
+    expect(gateway.process.figures().dropped).toEqual({ workerQueueFull: 2 });
     expect(gateway.logger.warnings).toEqual(['an event was dropped: the queue of its worker is full']);
   });
 });
@@ -166,7 +166,7 @@ describe('without a worker', () => {
     for (let count = 1; count <= 3; count++) clients.push(await TcpClient.open(gateway.port));
     await clients[2]?.untilClosed();
     await clientsKnown(gateway, 2);
-    expect(gateway.process.droppedEvents).toBe(1);
+    expect(gateway.process.figures().dropped).toEqual({ waitingRoomFull: 1 });
     const worker = gateway.link.join();
     expect(worker.commands).toEqual([ON_CONNECT, ON_CONNECT]);
   });

@@ -63,7 +63,7 @@ describe('a gateway with TLS', () => {
     }
     expect(gateway.logger.of('warn')).toHaveLength(1);
     expect(gateway.logger.of('warn')[0]?.fields).toMatchObject({ code: 'GW_CONNECTION_TLS_HANDSHAKE' });
-    expect([worker.events, gateway.process.counters.protocolErrors]).toEqual([[], 3]);
+    expect([worker.events, gateway.process.figures().dropped]).toEqual([[], { tlsRefused: 3 }]);
   });
 
   it('gives a handshake its time and no more', async () => {

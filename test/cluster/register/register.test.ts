@@ -139,6 +139,31 @@ describe('a Register', () => {
     expect(running.register.counters.protocolErrors).toBe(5);
   });
 
+  it('says how many have joined, and what it refused by reason', async () => {
+    await using running = await startRegister({ secretKey: 'key' });
+    const { register } = running;
+    await using gateway = await TcpClient.open(running.port);
+    await using worker = await TcpClient.open(running.port);
+    gateway.write('{"event":"gateway_connect","address":"10.0.0.1:1","secret_key":"key"}\n');
+    worker.write('{"event":"worker_connect","secret_key":"key"}\n');
+    for (const line of ['{"event":"worker_connect"}', 'garbage', '{"event":"explode"}']) {
+      await using client = await TcpClient.open(running.port);
+      client.write(`${line}\n`);
+      await client.untilClosed();
+    }
+    await eventually('both', () => register.figures().links?.up === 2 && register.figures().connections === 2);
+    expect(register.figures()).toEqual({
+      connections: 2,
+      sendFail: 0,
+      totalRequest: 5,
+      queuedBytes: 0,
+      links: { up: 2, down: 0 },
+      dropped: { refused: 1, protocolErrors: 2 },
+    });
+    const ports = [...register.openConnections()].map(({ remotePort }) => remotePort);
+    expect(ports).toEqual([gateway.socket.localPort, worker.socket.localPort]);
+  });
+
   it.each([
     ['an HTTP request', Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n')],
     ['random bytes with a line end', Buffer.from([0, 255, 7, 130, 10])],

@@ -1,4 +1,3 @@
-import { commandName } from '../../protocol/mod.js';
 import type { CommandHandler } from '../context.js';
 import { isEmptyName, nameInExt } from '../names.js';
 
@@ -6,7 +5,7 @@ import { isEmptyName, nameInExt } from '../names.js';
 export const bindUid: CommandHandler = (gateway, packet) => {
   const uid = nameInExt(packet);
   if (isEmptyName(uid)) {
-    gateway.refused('a uid must not be empty or 0', { command: commandName(packet.cmd) });
+    gateway.unusable(packet, 'a uid must not be empty or 0');
     return;
   }
   const client = gateway.clients.get(packet.connectionId);

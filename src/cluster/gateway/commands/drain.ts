@@ -1,5 +1,5 @@
 import type { CommandSource, WorkerPeer } from '../../link/mod.js';
-import { commandName, type PacketView, parseBusyBody } from '../../protocol/mod.js';
+import { type PacketView, parseBusyBody } from '../../protocol/mod.js';
 import type { CommandHandler, GatewayContext } from '../context.js';
 
 /** DRAIN: the worker leaves. */
@@ -13,7 +13,8 @@ export const busy: CommandHandler = (gateway, packet, from) => {
   const worker = leaving(gateway, packet, from);
   if (worker === null) return;
   const ids = parseBusyBody(packet);
-  if (ids === undefined) gateway.refused('the body of BUSY is no list of connection ids', { worker: worker.key });
+  if (ids === undefined)
+    gateway.unusable(packet, 'the body of BUSY is no list of connection ids', { worker: worker.key });
   else gateway.workerBusy(worker, ids);
 };
 
@@ -24,10 +25,8 @@ export const done: CommandHandler = (gateway, packet, from) => {
 };
 
 /** The worker, if it may say so. */
-function leaving(gateway: GatewayContext, { cmd }: PacketView, { worker }: CommandSource): WorkerPeer | null {
+function leaving(gateway: GatewayContext, packet: PacketView, { worker }: CommandSource): WorkerPeer | null {
   if (worker?.supports('draining')) return worker;
-  gateway.refused('a command of workers that leave came from somebody else; it is ignored', {
-    command: commandName(cmd),
-  });
+  gateway.unusable(packet, 'a command of workers that leave came from somebody else; it is ignored');
   return null;
 }

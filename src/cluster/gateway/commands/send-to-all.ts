@@ -1,4 +1,4 @@
-import { commandName, parseSendToAllExt } from '../../protocol/mod.js';
+import { parseSendToAllExt } from '../../protocol/mod.js';
 import type { CommandHandler, GatewayClientEntry } from '../context.js';
 import { deliverAll, deliverExcept, frameBody } from '../frame.js';
 
@@ -9,9 +9,7 @@ import { deliverAll, deliverExcept, frameBody } from '../frame.js';
 export const sendToAll: CommandHandler = (gateway, packet) => {
   const receivers = parseSendToAllExt(packet.extText());
   if (receivers === undefined) {
-    gateway.refused('a message reaches nobody: its list of receivers is not JSON', {
-      command: commandName(packet.cmd),
-    });
+    gateway.unusable(packet, 'a message reaches nobody: its list of receivers is not JSON');
     return;
   }
   const frame = frameBody(gateway, packet);

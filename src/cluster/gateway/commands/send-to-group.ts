@@ -1,4 +1,4 @@
-import { commandName, parseGroupExt } from '../../protocol/mod.js';
+import { parseGroupExt } from '../../protocol/mod.js';
 import { byteKey } from '../clients.js';
 import type { CommandHandler } from '../context.js';
 import { deliverExcept, frameBody } from '../frame.js';
@@ -7,7 +7,7 @@ import { deliverExcept, frameBody } from '../frame.js';
 export const sendToGroup: CommandHandler = (gateway, packet) => {
   const receivers = parseGroupExt(packet.extText());
   if (receivers === undefined) {
-    gateway.refused('a message reaches nobody: its list of groups is not JSON', { command: commandName(packet.cmd) });
+    gateway.unusable(packet, 'a message reaches nobody: its list of groups is not JSON');
     return;
   }
   const frame = frameBody(gateway, packet);

@@ -1,4 +1,4 @@
-import { commandName, parseUidList } from '../../protocol/mod.js';
+import { parseUidList } from '../../protocol/mod.js';
 import { byteKey } from '../clients.js';
 import type { CommandHandler } from '../context.js';
 import { deliverAll, frameBody } from '../frame.js';
@@ -7,7 +7,7 @@ import { deliverAll, frameBody } from '../frame.js';
 export const sendToUid: CommandHandler = (gateway, packet) => {
   const uids = parseUidList(packet.extText());
   if (uids === undefined) {
-    gateway.refused('a message reaches nobody: its list of uids is not JSON', { command: commandName(packet.cmd) });
+    gateway.unusable(packet, 'a message reaches nobody: its list of uids is not JSON');
     return;
   }
   const frame = frameBody(gateway, packet);

@@ -1,5 +1,5 @@
 import { messageOf } from '../../../util/mod.js';
-import { commandName, mergeSession } from '../../protocol/mod.js';
+import { mergeSession } from '../../protocol/mod.js';
 import type { CommandHandler } from '../context.js';
 
 /** UPDATE_SESSION: ext_data is merged into the session by PHP's rule; see session-merge.ts. */
@@ -9,6 +9,6 @@ export const updateSession: CommandHandler = (gateway, packet) => {
   try {
     client.session = mergeSession(client.session, packet.extBytes());
   } catch (thrown) {
-    gateway.refused("a session can't be updated", { command: commandName(packet.cmd), reason: messageOf(thrown) });
+    gateway.unusable(packet, "a session can't be updated", { reason: messageOf(thrown) });
   }
 };

@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import type { TcpConnection } from '../../../core/net/mod.js';
 import type { PacketHead } from '../../protocol/mod.js';
 import type {
   CommandSource,
@@ -6,6 +7,7 @@ import type {
   GatewayIdentity,
   GatewayLink,
   GatewayLinkEvents,
+  LinkFigures,
   WorkerPeer,
 } from '../contracts.js';
 import type { MemoryGatewayPeer } from './gateway-peer.js';
@@ -51,6 +53,15 @@ export class MemoryGatewayLink implements GatewayLink {
   /** `lanIp:port` */
   get address(): string {
     return `${this.#options.lanIp}:${this.#identity.localPort}`;
+  }
+
+  figures(): LinkFigures {
+    const queuedBytes = [...this.#workers.values()].reduce((sum, worker) => sum + worker.queuedBytes, 0);
+    return { up: this.#workers.size, down: 0, queuedBytes, sendFail: 0, dropped: {} };
+  }
+
+  openConnections(): Iterable<TcpConnection> {
+    return [];
   }
 
   async open(events: GatewayLinkEvents): Promise<GatewayIdentity> {
@@ -134,6 +145,10 @@ export class MemoryWorkerPeer implements WorkerPeer {
     this.#bufferSize = bufferSize;
     // The address is that of the worker's host, which is this one.
     this.key = `127.0.0.1:${link.workerKey}`;
+  }
+
+  get queuedBytes(): number {
+    return this.#link.events.bytes;
   }
 
   get full(): boolean {

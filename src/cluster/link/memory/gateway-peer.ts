@@ -84,6 +84,11 @@ export abstract class MemoryGatewayPeer implements GatewayPeer {
     });
   }
 
+  /** Commands and questions that the gateway has not been handed. */
+  get queuedBytes(): number {
+    return this.commands.bytes;
+  }
+
   /** Who the gateway sees behind a command. */
   protected get source(): CommandSource {
     return NO_WORKER;

@@ -1,9 +1,11 @@
 import type { Buffer } from 'node:buffer';
+import type { TcpConnection } from '../../../core/net/mod.js';
 import { MAX_PACKET_SIZE } from '../../protocol/mod.js';
 import {
   type CommandSource,
   type Extension,
   type GatewayPeer,
+  type LinkFigures,
   OUR_EXTENSIONS,
   type WorkerLink,
   type WorkerLinkEvents,
@@ -47,6 +49,17 @@ export class MemoryWorkerLink implements WorkerLink, Seeker {
       if (peer.localIp === localIp && peer.localPort === localPort) return peer;
     }
     return undefined;
+  }
+
+  figures(): LinkFigures {
+    const peers = [...this.#gateways.values()];
+    const up = peers.filter(({ live }) => live).length;
+    const queuedBytes = peers.reduce((sum, peer) => sum + peer.queuedBytes, 0);
+    return { up, down: peers.length - up, queuedBytes, sendFail: 0, dropped: {} };
+  }
+
+  openConnections(): Iterable<TcpConnection> {
+    return [];
   }
 
   open(events: WorkerLinkEvents): void {

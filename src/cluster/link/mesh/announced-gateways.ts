@@ -1,6 +1,6 @@
 import { type Logger, LogThrottle } from '../../../util/mod.js';
 import { ipToNumber, workerConnectLine } from '../../protocol/mod.js';
-import { RegisterClient, type RegisterOutcome } from './register-client.js';
+import { RegisterClient, type RegisterFigures, type RegisterOutcome, registerFigures } from './register-client.js';
 
 /** A register that came back knows the gateways when they have come back to it: they try once a second at least. */
 const SETTLE_MS = 3000;
@@ -67,6 +67,10 @@ export class AnnouncedGateways {
     for (const register of this.#registers.values()) register.stop();
     for (const timer of this.#settling.values()) clearTimeout(timer);
     this.#settling.clear();
+  }
+
+  get registers(): RegisterFigures {
+    return registerFigures([...this.#registers.values()]);
   }
 
   /** A register has said who there is. */

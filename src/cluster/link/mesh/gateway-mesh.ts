@@ -7,6 +7,7 @@ import {
   type ConnectionOwner,
   hostPort,
   Listener,
+  sendQueues,
   TcpConnection,
   turnWriter,
 } from '../../../core/net/mod.js';
@@ -32,11 +33,12 @@ import {
   type GatewayIdentity,
   type GatewayLink,
   type GatewayLinkEvents,
+  type LinkFigures,
   OUR_EXTENSIONS,
   type WorkerPeer,
 } from '../contracts.js';
 import { linkCodec } from './link-codec.js';
-import { RegisterClient } from './register-client.js';
+import { RegisterClient, registerFigures } from './register-client.js';
 
 /** As in the original: workers on other hosts are pinged, so that a firewall between does not forget the link. */
 const PING_MS = 25_000;
@@ -66,6 +68,12 @@ export interface GatewayMeshOptions {
 /** A gateway's end of the mesh: an inner port that workers and GatewayClients connect to, announced to the Registers. */
 export class GatewayMesh implements GatewayLink, ConnectionOwner {
   readonly counters = new ConnectionCounters();
+  /** Protocol errors that were not one of a packet: no secret key, or the wrong one. */
+  refused = 0;
+  /** Askers that were disconnected because they don't read their answers. */
+  lostAnswers = 0;
+  /** Workers that were disconnected because another one came under their key. */
+  replacedWorkers = 0;
   readonly #options: GatewayMeshOptions;
   readonly #limits: ConnectionLimits;
   readonly #workers = new Map<string, MeshWorkerPeer>();
@@ -104,6 +112,29 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
       client.start();
     }
     if (lanIp !== '127.0.0.1') this.#ping = setInterval(() => this.#pingWorkers(), PING_MS).unref();
+  }
+
+  figures(): LinkFigures {
+    const registers = registerFigures(this.#registers);
+    const { sendFail, protocolErrors } = this.counters;
+    return {
+      up: this.#workers.size + registers.up,
+      down: registers.down,
+      queuedBytes: sendQueues(this.openConnections()),
+      sendFail,
+      dropped: {
+        linkRefused: this.refused,
+        linkProtocolErrors: protocolErrors - this.refused,
+        lostAnswers: this.lostAnswers,
+        replacedWorkers: this.replacedWorkers,
+        registerProtocolErrors: registers.protocolErrors,
+      },
+    };
+  }
+
+  openConnections(): Iterable<TcpConnection> {
+    const links = [...this.#peers].map(({ connection }) => connection);
+    return [...links, ...registerFigures(this.#registers).connections];
   }
 
   async close(): Promise<void> {
@@ -193,6 +224,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
     }
     const old = this.#workers.get(key);
     if (old !== undefined) {
+      this.replacedWorkers++;
       const message =
         'a worker joined under a key that is in use; the older link is closed (if this repeats: give each BusinessWorker of a host a name of its own)';
       // Two of one name push each other out for ever, several times a second.
@@ -254,12 +286,14 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   /** @internal Its asker does not read: without this answer it would take the next ones for the wrong questions. */
   answerLost(peer: InnerPeer): void {
     if (peer.connection.status !== 'established') return;
+    this.lostAnswers++;
     this.#warn('an asker does not read its answers; its connection is closed', peer.connection, 'GW_LINK_ANSWER_LOST');
     peer.connection.destroy();
   }
 
   #refuse(peer: InnerPeer, reason: string): void {
     this.counters.protocolErrors++;
+    this.refused++;
     this.#warn(`an inner connection was refused: ${reason}`, peer.connection, 'GW_LINK_REFUSED');
     peer.connection.destroy();
   }

@@ -41,6 +41,8 @@ export interface QueryConnectionOptions {
   /** Largest packet the gateway takes; default: it is not looked at. */
   readonly maxPacketSize?: number;
   readonly events?: QueryConnectionEvents;
+  /** Counts for several; default: its own. */
+  readonly counters?: ConnectionCounters;
 }
 
 /** What happens to the connection, for whom it matters. */
@@ -79,7 +81,7 @@ interface Question {
  * connection: the answers behind would be taken for the wrong questions.
  */
 export class QueryConnection implements ConnectionOwner, Expiring {
-  readonly counters = new ConnectionCounters();
+  readonly counters: ConnectionCounters;
   readonly #options: QueryConnectionOptions;
   readonly #address: string;
   readonly #limits: ConnectionLimits;
@@ -107,6 +109,7 @@ export class QueryConnection implements ConnectionOwner, Expiring {
 
   constructor(options: QueryConnectionOptions) {
     this.#options = options;
+    this.counters = options.counters ?? new ConnectionCounters();
     this.#address = `${options.host}:${options.port}`;
     this.#limits = Object.freeze({
       ...CONNECTION_LIMITS,
@@ -124,6 +127,10 @@ export class QueryConnection implements ConnectionOwner, Expiring {
   /** Bytes taken that the system has not got yet. */
   get unwritten(): number {
     return this.#queue.length + (this.#connection?.sendQueueSize ?? 0) + (this.#leaving?.sendQueueSize ?? 0);
+  }
+
+  get connections(): readonly TcpConnection[] {
+    return [this.#connection, this.#leaving].filter((connection) => connection !== null);
   }
 
   /** There is a connection, or one is being made. */

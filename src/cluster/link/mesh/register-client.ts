@@ -8,7 +8,7 @@ import {
   parseHostPort,
   type TcpConnection,
 } from '../../../core/net/mod.js';
-import { textCodec } from '../../../core/protocols/mod.js';
+import { type Codec, textCodec } from '../../../core/protocols/mod.js';
 import { type GatewayWorkerError, type Logger, LogThrottle, messageOf } from '../../../util/mod.js';
 import { parseRegisterLine, pingLine } from '../../protocol/mod.js';
 import { Redial } from './redial.js';
@@ -17,6 +17,9 @@ import { Redial } from './redial.js';
 const PING_MS = 25_000;
 
 const CONNECTED = 'connected to the register';
+
+/** Lines, under a name that tells them from those of a client. */
+const registerCodec: Codec = Object.freeze({ ...textCodec, name: 'register' });
 
 /** As in the original. */
 const CONNECT_SECONDS = 3;
@@ -60,6 +63,8 @@ export class RegisterClient implements ConnectionOwner {
   readonly #limits: ConnectionLimits;
   /** The latest that came of it. */
   outcome: RegisterOutcome = TRYING;
+  /** Lines that were not understood. */
+  ignored = 0;
   #connection: TcpConnection | null = null;
   /** On this connection: it was made, and a list came. */
   #joined = false;
@@ -72,6 +77,15 @@ export class RegisterClient implements ConnectionOwner {
   constructor(options: RegisterClientOptions) {
     this.#options = options;
     this.#limits = Object.freeze({ ...CONNECTION_LIMITS, handshakeTimeout: options.connectTimeout ?? CONNECT_SECONDS });
+  }
+
+  /** It is connected, and has been told who we are. */
+  get up(): boolean {
+    return this.#joined;
+  }
+
+  get connection(): TcpConnection | null {
+    return this.#connection;
   }
 
   start(): void {
@@ -148,11 +162,12 @@ export class RegisterClient implements ConnectionOwner {
 
   #dial(): void {
     const { host, port } = parseHostPort(this.#options.address);
-    this.#connection = connectTcp(host, port, textCodec, this, this.#limits);
+    this.#connection = connectTcp(host, port, registerCodec, this, this.#limits);
   }
 
   /** A Register explains itself so before it hangs up; something else may talk for ever. */
   #ignored(fault: string): void {
+    this.ignored++;
     const { address: register, logger } = this.#options;
     const passed = this.#throttle.pass(fault, performance.now(), { register, fault });
     if (passed !== null) logger.warn('the register sent a line that is not understood; it is ignored', passed);
@@ -174,3 +189,22 @@ const REFUSED: RegisterOutcome = {
   text: 'it closed the connection without an answer: is the secretKey the same?',
 };
 const ANSWERED: RegisterOutcome = { state: 'answered', text: 'it answered' };
+
+/** What several of them add to the figures of a link. */
+export interface RegisterFigures {
+  readonly up: number;
+  readonly down: number;
+  /** Lines that were not understood, or too long. */
+  readonly protocolErrors: number;
+  readonly connections: readonly TcpConnection[];
+}
+
+export function registerFigures(clients: readonly RegisterClient[]): RegisterFigures {
+  const up = clients.filter((client) => client.up).length;
+  return {
+    up,
+    down: clients.length - up,
+    protocolErrors: clients.reduce((sum, { ignored, counters }) => sum + ignored + counters.protocolErrors, 0),
+    connections: clients.map(({ connection }) => connection).filter((connection) => connection !== null),
+  };
+}

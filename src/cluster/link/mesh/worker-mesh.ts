@@ -25,6 +25,7 @@ import {
 import {
   type Extension,
   type GatewayPeer,
+  type LinkFigures,
   OUR_EXTENSIONS,
   type WorkerLink,
   type WorkerLinkEvents,
@@ -64,6 +65,10 @@ export interface WorkerMeshOptions {
 /** A worker's end of the mesh: hears from the Registers which gateways there are, and keeps a link to each. */
 export class WorkerMesh implements WorkerLink {
   readonly options: WorkerMeshOptions;
+  /** Of all links, those that are forgotten included. */
+  readonly counters = new ConnectionCounters();
+  /** Commands that were not taken, but for those that found the queue full. */
+  readonly refused = { gatewayDown: 0, tooLargeForGateway: 0 };
   readonly #peers = new Map<string, MeshGatewayPeer>();
   readonly #announced: AnnouncedGateways;
   events!: WorkerLinkEvents;
@@ -125,6 +130,32 @@ export class WorkerMesh implements WorkerLink {
     }
   }
 
+  figures(): LinkFigures {
+    const { registers } = this.#announced;
+    const { sendFail, sendBufferFull, protocolErrors } = this.counters;
+    const { gatewayDown, tooLargeForGateway } = this.refused;
+    const peers = [...this.#peers.values()];
+    const live = peers.filter((peer) => peer.live).length;
+    return {
+      up: live + registers.up,
+      down: peers.length - live + registers.down,
+      queuedBytes: peers.reduce((sum, peer) => sum + peer.queuedBytes, 0),
+      sendFail: sendFail + gatewayDown + tooLargeForGateway,
+      dropped: {
+        gatewayQueueFull: sendBufferFull,
+        gatewayDown,
+        tooLargeForGateway,
+        linkProtocolErrors: protocolErrors,
+        registerProtocolErrors: registers.protocolErrors,
+      },
+    };
+  }
+
+  openConnections(): Iterable<TcpConnection> {
+    const links = [...this.#peers.values()].flatMap((peer) => peer.connections);
+    return [...links, ...this.#announced.registers.connections];
+  }
+
   async close(): Promise<void> {
     this.#announced.stop();
     const peers = [...this.#peers.values()];
@@ -166,7 +197,7 @@ export class WorkerMesh implements WorkerLink {
 }
 
 class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
-  readonly counters = new ConnectionCounters();
+  readonly counters: ConnectionCounters;
   readonly address: string;
   readonly localIp: number;
   readonly localPort: number;
@@ -190,6 +221,7 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
 
   constructor(mesh: WorkerMesh, { address, host, localIp, localPort }: GatewayAddress) {
     this.#mesh = mesh;
+    this.counters = mesh.counters;
     this.address = address;
     this.#host = host;
     this.localIp = localIp;
@@ -202,6 +234,15 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     });
   }
 
+  get connections(): readonly TcpConnection[] {
+    const { connection } = this;
+    return [...(connection === null ? [] : [connection]), ...(this.#queries?.connections ?? [])];
+  }
+
+  get queuedBytes(): number {
+    return (this.connection?.sendQueueSize ?? 0) + (this.#queries?.unwritten ?? 0);
+  }
+
   supports(extension: Extension): boolean {
     return this.#extensions.has(extension);
   }
@@ -211,8 +252,15 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   }
 
   send(head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean {
-    if (!this.live || this.connection === null) return false;
-    if (ext.length + body.length > MEASURED_CHARS && this.#tooLarge(ext, body)) return false;
+    const { refused } = this.#mesh;
+    if (!this.live || this.connection === null) {
+      refused.gatewayDown++;
+      return false;
+    }
+    if (ext.length + body.length > MEASURED_CHARS && this.#tooLarge(ext, body)) {
+      refused.tooLargeForGateway++;
+      return false;
+    }
     const { arena } = turnWriter;
     const { buffer, offset } = arena;
     writePacket(arena, head, ext, body);
@@ -223,7 +271,8 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     // Also when it was never asked: the connection would be made now, and nobody would close it.
     if (this.#stopped) return Promise.reject(unreachable(this.address, 'the link is closed'));
     const { secretKey, queryTimeout } = this.#mesh.options;
-    this.#queries ??= new QueryConnection({ host: this.#host, port: this.localPort, secretKey, queryTimeout });
+    const { counters, localPort: port } = this;
+    this.#queries ??= new QueryConnection({ host: this.#host, port, secretKey, queryTimeout, counters });
     return this.#queries.ask(head, ext, body);
   }
 
