@@ -37,6 +37,7 @@ export class GatewayEnd implements GatewayLinkEvents {
   /** Called with each event of the link, before it is kept. */
   onTold: () => void = () => {};
   onJoined: (worker: WorkerPeer) => void = () => {};
+  onCommand: (packet: PacketView, from: CommandSource) => void = () => {};
   /** Answers a question; default: with its connection id. */
   answer: (packet: PacketView, from: CommandSource) => void = ({ connectionId }, from) => {
     from.reply(`i:${connectionId};`);
@@ -93,6 +94,7 @@ export class GatewayEnd implements GatewayLinkEvents {
   command(packet: PacketView, from: CommandSource): void {
     this.onTold();
     this.commands.push(shown(packet));
+    this.onCommand(packet, from);
     if (isQuery(packet.cmd)) this.answer(packet, from);
   }
 }

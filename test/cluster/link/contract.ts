@@ -502,6 +502,43 @@ export function describeLinkContract(name: string, start: () => Promise<LinkKind
       });
     });
 
+    describe('a worker that leaves', () => {
+      it('is known by its commands, as a program that pushes is by none', async () => {
+        const { gateway, worker } = await pair();
+        const from: (string | null)[] = [];
+        gateway.onCommand = (_packet, { worker: source }) => void from.push(source?.key ?? null);
+        worker.send('from a worker');
+        await eventually('the command', () => from.length === 1);
+        const { peer } = await makeClient();
+        peer.send(commandHead(Command.SEND_TO_ONE), '', 'from a program');
+        await eventually('the other', () => from.length === 2);
+        expect(from).toEqual([gateway.worker.key, null]);
+      });
+
+      it('joins no gateway any more, and goes on with those it has', async () => {
+        const { gateway, worker } = await pair();
+        worker.link.leave();
+        await makeGateway();
+        const other = makeWorker({ workerKey: 'other:0' });
+        await eventually('another worker to have found both', () => other.live.length === 2);
+        expect(worker.history).toEqual([`+${gateway.address}`]);
+        worker.send('still here');
+        gateway.event('still here', gateway.workers.get('127.0.0.1:worker:0'));
+        await eventually('both ways', () => gateway.bodies.length === 1 && worker.bodies.length === 1);
+      });
+    });
+
+    describe('a worker that is to be linked before it works', () => {
+      it('is when it has joined every gateway that is announced', async () => {
+        const gateways = [await makeGateway(), await makeGateway()];
+        // Where there are registers, they are to know of both.
+        await linked(gateways, [makeWorker({ workerKey: 'other:0' })]);
+        const worker = makeWorker();
+        await worker.link.linked();
+        expect(worker.live.map(({ address }) => address).sort()).toEqual(gateways.map(({ address }) => address).sort());
+      });
+    });
+
     describe("a program's end", () => {
       it('is ready once there is a gateway, at once when there is one already', async () => {
         const link = kind.clientLink({});
