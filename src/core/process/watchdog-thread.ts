@@ -106,8 +106,9 @@ export function watchMainThread(require: NodeJS.Require, debugged: number): void
         });
         end(frames.join('\n'));
       });
-      // One that is held already is told of before the answer to this.
-      session.post('Debugger.enable', () => {
+      // One that is held already is told of before the answer to this. Where there was none in time, there is one at the end.
+      session.post('Debugger.enable', (ended) => {
+        if (ended !== null) return;
         stopping = true;
         session.post('Debugger.pause');
       });

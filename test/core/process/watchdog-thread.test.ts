@@ -23,23 +23,32 @@ class FakeSession extends EventEmitter {
   static open = 0;
   static closed = 0;
 
+  #connected = false;
+  readonly #unanswered = new Set<(error: Error | null) => void>();
+
   connectToMainThread(): void {
+    this.#connected = true;
     FakeSession.open++;
   }
 
+  /** As Node's: who still waits for an answer is told that there will be none. */
   disconnect(): void {
+    this.#connected = false;
     FakeSession.open--;
     FakeSession.closed++;
+    for (const answered of this.#unanswered) queueMicrotask(() => answered(new Error('closed')));
   }
 
-  post(method: string, answered: () => void = () => {}): void {
+  post(method: string, answered: (error: Error | null) => void = () => {}): void {
+    if (!this.#connected) throw new Error('not connected');
+    this.#unanswered.add(answered);
     if (!FakeSession.answers) return;
     queueMicrotask(() => {
       if (method === 'Debugger.enable') {
         this.emit('Debugger.scriptParsed', { params: { scriptId: '7', url: 'file:///app/events.js' } });
       }
       if (method === 'Debugger.pause' || FakeSession.held) this.emit('Debugger.paused', { params: { callFrames } });
-      answered();
+      if (this.#connected && this.#unanswered.delete(answered)) answered(null);
     });
   }
 }
