@@ -11,6 +11,8 @@ export interface ScriptOptions {
   /** What runs the script; default: Node.js. */
   readonly interpreter?: string;
   readonly args?: readonly string[];
+  /** Options of Node.js, in front of the script. */
+  readonly flags?: readonly string[];
   /** A command that runs another one, in front of the interpreter: `ip netns exec host`. */
   readonly within?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -79,8 +81,8 @@ export class Script {
   readonly #process: ChildProcess;
 
   constructor(script: string, options: ScriptOptions) {
-    const { interpreter = process.execPath, within = [], args = [], env = {} } = options;
-    const [command = interpreter, ...rest] = [...within, interpreter, script, ...args];
+    const { interpreter = process.execPath, flags = [], within = [], args = [], env = {} } = options;
+    const [command = interpreter, ...rest] = [...within, interpreter, ...flags, script, ...args];
     this.entry = script;
     this.#process = spawn(command, rest, {
       env: { ...process.env, ...env },

@@ -25,8 +25,7 @@ interface Started {
 
 async function start(env: Readonly<Record<string, string>> = {}, flags: readonly string[] = []): Promise<Started> {
   const port = await freePort();
-  const [script = '', ...args] = [...flags, FIXTURE, 'start'];
-  const started = startScript(script, { args, env: { PORT: String(port), ...env } });
+  const started = startScript(FIXTURE, { flags, args: ['start'], env: { PORT: String(port), ...env } });
   await started.outputMatching(/ready for questions/);
   return { script: started, port };
 }
@@ -58,7 +57,7 @@ class Talk {
 
 async function statusOf(script: Script, pid: number): Promise<ProcessStatus | undefined> {
   const known = script.count(/^status /gm);
-  script.kill('SIGUSR2');
+  script.kill('SIGWINCH');
   const line = await eventually('a status', () => [...script.output.matchAll(/^status (.*)\n/gm)][known]?.[1]);
   return (JSON.parse(line) as ServiceStatus).processes.find((process) => process.pid === pid);
 }
