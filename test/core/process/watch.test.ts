@@ -294,7 +294,8 @@ class Watched {
   /** What runs is what the build has made of `src`. */
   static build({ paths = ['src'] } = {}): Promise<Watched> {
     write('src/events.mjs', events('1'));
-    const build = `"${process.execPath}" "${join(folder, 'build.mjs')}"`;
+    // Two commands: the shell stays, and what it has started is a process beside it.
+    const build = `"${process.execPath}" "${join(folder, 'build.mjs')}" && echo complete`;
     return Watched.start({ args: ['start'], run: { watch: { paths, build } }, at: 'dist/events.mjs' });
   }
 
