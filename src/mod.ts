@@ -27,6 +27,7 @@ export type {
   Service,
   ServiceCallbacks,
   ServiceOptions,
+  WatchOptions,
   WorkerCallbacks,
   WorkerExit,
   WorkerOptions,

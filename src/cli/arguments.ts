@@ -1,7 +1,7 @@
 import { nearest } from '../util/mod.js';
 
 /** What an option of the command line asks for. */
-export type Option = 'daemon' | 'graceful' | 'live' | 'quiet' | 'json';
+export type Option = 'daemon' | 'graceful' | 'live' | 'quiet' | 'json' | 'watch';
 
 /** Options of all commands that have a value: `--only=gateway`. */
 const ONLY = '--only=';
@@ -53,7 +53,7 @@ export function readArguments<Name extends string>(
   const names = words.filter((_, index) => index !== place);
   const line = commands[command];
   if (line.names === null && names[0] !== undefined) return misuse(`${command} takes no '${names[0]}'`);
-  const flags = { daemon: false, graceful: false, live: false, quiet: false, json: false };
+  const flags = { daemon: false, graceful: false, live: false, quiet: false, json: false, watch: false };
   let only: string[] | null = null;
   for (const option of options) {
     if (option.startsWith(ONLY)) {

@@ -14,9 +14,9 @@ interface Row extends CommandLine {
 /** Adding a command is adding a row. */
 export const COMMANDS = {
   start: {
-    options: { '-d': 'daemon', '-q': 'quiet' },
+    options: { '-d': 'daemon', '-q': 'quiet', '--watch': 'watch' },
     names: null,
-    does: 'start in the foreground; -d in the background, -q without the banner',
+    does: 'start in the foreground; -d in the background, -q without the banner, --watch reloading when files change',
     command: start,
   },
   stop: {
@@ -26,7 +26,7 @@ export const COMMANDS = {
     command: stop,
   },
   restart: {
-    options: { '-d': 'daemon', '-g': 'graceful', '-q': 'quiet' },
+    options: { '-d': 'daemon', '-g': 'graceful', '-q': 'quiet', '--watch': 'watch' },
     names: null,
     does: 'stop, if it runs, and start',
     command: restart,

@@ -22,7 +22,12 @@ export async function start(context: CommandContext): Promise<Service> {
 
 /** The options with what the command line says. */
 export function startOptions({ args, options }: CommandContext): Partial<ServiceOptions> {
-  return args.daemon ? { ...options, daemonize: true } : options;
+  return {
+    ...options,
+    ...(args.daemon && { daemonize: true }),
+    // What the options say of it is more than the word alone does.
+    ...(args.watch && options.watch == null && { watch: {} }),
+  };
 }
 
 function backgroundHint(options: Partial<ServiceOptions>): string {

@@ -14,8 +14,11 @@ import { ReloadError } from './errors.js';
 import type { ServiceLogs } from './logs.js';
 import type { Service } from './service.js';
 import type { ServiceOptions } from './service-options.js';
+import { impossible } from './service-options.js';
 import { onSignals, surviveLostOutput } from './signals.js';
 import { onStopAll } from './stop-all.js';
+import { readWatchOptions } from './watch-options.js';
+import { Watching } from './watching.js';
 
 const SYSTEM = Object.freeze({ node: process.version, system: `${process.platform} ${process.arch}` });
 
@@ -36,15 +39,16 @@ export interface Launch {
   readonly over: () => void;
 }
 
-/** Starts an engine and ties it to its process: signals, commands, the last words. @throws StartError */
+/** Starts an engine and ties it to its process: signals, commands, changed files, the last words. @throws StartError */
 export async function launch(engine: Engine, plan: Launch): Promise<Service> {
   const { workers, options, control, logs, over } = plan;
   const { log } = logs;
   let state: Hello['state'] = 'starting';
   let claimed: Claim | undefined;
+  let watching: Watching | undefined;
   const stop = async (graceful = false) => {
     state = 'stopping';
-    await engine.stop(graceful);
+    await Promise.all([engine.stop(graceful), watching?.close()]);
     claimed?.release();
   };
   let left: Promise<void> | undefined;
@@ -87,13 +91,16 @@ export async function launch(engine: Engine, plan: Launch): Promise<Service> {
     disown();
   };
   try {
+    watching = watchingFor(engine, plan);
     await engine.start();
   } catch (error) {
+    await watching?.close();
     release();
     claimed?.release();
     throw error;
   }
   if (state === 'starting') state = 'running';
+  watching?.begin();
   return service;
 }
 
@@ -118,6 +125,16 @@ async function claimFor(
     status: () => engine.status(),
     connections: () => engine.connections(),
   });
+}
+
+/** What changes during the start counts as well. @throws OptionsError */
+function watchingFor(engine: Engine, { options: { watch }, logs: { log } }: Launch): Watching | undefined {
+  if (watch === null) return undefined;
+  try {
+    return new Watching(readWatchOptions(watch), () => engine.reload(), log);
+  } catch (error) {
+    throw impossible(`'watch' is not possible: ${messageOf(error)}`);
+  }
 }
 
 /** Neither a thread nor a process of another program's cluster: those are found and stopped by what made them. */

@@ -28,6 +28,7 @@ export type {
 } from './status.js';
 export { counted } from './status.js';
 export { stopAll } from './stop-all.js';
+export type { WatchOptions } from './watch-options.js';
 export type { WorkerCallbacks, WorkerOptions } from './worker.js';
 export {
   checkProtocolScheme,

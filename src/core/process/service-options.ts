@@ -6,6 +6,7 @@ import {
   loggerMethods,
   nonEmptyText,
   OptionsError,
+  object,
   oneOf,
   orNull,
   readOptions,
@@ -14,6 +15,8 @@ import {
 import { BaseWorker } from './base-worker.js';
 import type { ServiceCallbacks } from './callbacks.js';
 import { besideEntry } from './entry.js';
+import type { WatchOptions } from './watch-options.js';
+import { readWatchOptions } from './watch-options.js';
 
 export interface ServiceOptions extends ServiceCallbacks {
   /**
@@ -74,6 +77,11 @@ export interface ServiceOptions extends ServiceCallbacks {
    * given. Two services of one entry script need one each.
    */
   readonly pidFile: string | null;
+  /**
+   * For development: reloads the workers that are `reloadable` whenever source files change; `{}` as `--watch` does, with
+   * the folder of the entry script. null: no. Not in `single` mode.
+   */
+  readonly watch: Partial<WatchOptions> | null;
 }
 
 export const SERVICE_DEFAULTS: Readonly<ServiceOptions> = Object.freeze({
@@ -94,6 +102,7 @@ export const SERVICE_DEFAULTS: Readonly<ServiceOptions> = Object.freeze({
   blockedPolicy: 'report',
   ownsProcess: true,
   pidFile: null,
+  watch: null,
   onMasterReload: null,
   onMasterStop: null,
   onWorkerExit: null,
@@ -117,6 +126,7 @@ export const SERVICE_CHECKS: Checks<ServiceOptions> = {
   blockedPolicy: oneOf('report', 'replace'),
   ownsProcess: flag,
   pidFile: orNull(nonEmptyText),
+  watch: orNull(object),
   onMasterReload: orNull(callback),
   onMasterStop: orNull(callback),
   onWorkerExit: orNull(callback),
@@ -125,7 +135,7 @@ export const SERVICE_CHECKS: Checks<ServiceOptions> = {
 /** @throws OptionsError */
 export function readServiceOptions(given: Partial<ServiceOptions>): Readonly<ServiceOptions> {
   const options = readOptions('run', SERVICE_DEFAULTS, SERVICE_CHECKS, given);
-  const { logger, logFile, stdoutFile, daemonize, ownsProcess } = options;
+  const { logger, logFile, stdoutFile, daemonize, ownsProcess, processes, watch } = options;
   const ofLines = (['logFormat', 'logFile', 'logFileMaxSize'] as const).find((name) => given[name] != null);
   if (logger !== null && ofLines !== undefined) {
     throw impossible(`option '${ofLines}' goes with the lines that 'logger' replaces; give one of them`);
@@ -136,6 +146,14 @@ export function readServiceOptions(given: Partial<ServiceOptions>): Readonly<Ser
   // Put aside with its log file, the program's output would go to a file that the next rotation deletes.
   if (logFile !== null && stdoutFile !== null && besideEntry(logFile) === besideEntry(stdoutFile)) {
     throw impossible("'logFile' and 'stdoutFile' must be two files");
+  }
+  if (watch !== null) {
+    readWatchOptions(watch);
+    if (processes === 'single') {
+      throw impossible(
+        "'watch' replaces processes by new ones; one process can't replace itself, use processes: 'many'",
+      );
+    }
   }
   return options;
 }
