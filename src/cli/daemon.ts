@@ -83,8 +83,8 @@ export async function startInBackground(options: Partial<ServiceOptions>): Promi
   });
   if (output !== 'ignore') closeSync(output);
   const { ready, text, exitCode } = await outcomeOf(child);
-  if (ready) console.log(text);
-  else console.error(text);
+  if (!ready) console.error(text);
+  else if (text !== '') console.log(text);
   return process.exit(exitCode);
 }
 

@@ -85,6 +85,20 @@ describe('the chat', () => {
     await witness.hears(/ said still here$/);
   });
 
+  it('is reloaded under its clients, and keeps what can only be there once', async () => {
+    const chat = await Chat.start();
+    const witness = await chat.webSocket();
+    await idOf(witness);
+    const page = chat.pidOf('ChatPage:0');
+    chat.script.kill('SIGUSR1');
+    const [, outcome] = await chat.script.outputMatching(/master (reloaded: .*|the reload has ended: .*)/, 20_000);
+    expect(outcome).toBe('reloaded: 2 replaced, 4 kept');
+    expect(chat.pidOf('ChatPage:0')).toBe(page);
+    witness.say('still here');
+    await witness.hears(/ said still here$/);
+    expect(witness.connected).toBe(true);
+  });
+
   it('says what listens where, and stops within two seconds, leaving no process behind', async () => {
     const chat = await Chat.start();
     const { output } = chat.script;

@@ -64,8 +64,8 @@ class Service {
   }
 
   /** A command in a process of its own, which does not end for now. */
-  begin(args: readonly string[], env: Readonly<Record<string, string>> = {}): Script {
-    return startScript(SERVICE, { args, env: { ...this.#env, ...env }, beside: this.script });
+  begin(args: readonly string[], env: Readonly<Record<string, string>> = {}, within: readonly string[] = []): Script {
+    return startScript(SERVICE, { args, env: { ...this.#env, ...env }, within, beside: this.script });
   }
 
   async command(...args: string[]): Promise<{ code: number | null; output: string }> {
@@ -492,6 +492,13 @@ describe('status', () => {
     live.kill('SIGINT');
     expect(await live.exit()).toEqual({ code: 0, signal: null });
     expect(JSON.parse(live.output.split('\n')[0] ?? '').processes[0].qps).toBeNull();
+  });
+
+  test('-d ends without a word when nobody reads it any more', async () => {
+    const service = await Service.start();
+    const live = service.begin(['status', '-d', '--json'], {}, ['sh', '-c', '"$@" | head -n 1', 'sh']);
+    expect(await live.exit()).toEqual({ code: 0, signal: null });
+    expect(live.output.trim().split('\n')).toEqual([expect.stringContaining('"processes"')]);
   });
 
   test('-d ends with the service', async () => {

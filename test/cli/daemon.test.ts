@@ -79,6 +79,19 @@ describe('start -d', () => {
     expect((await askEach(port, 2)).map((answer) => answer.pid).every(isAlive)).toBe(true);
   });
 
+  test('of a part of the service says how to stop that part', async () => {
+    const started = await begin({ args: ['start', '-d', '--only=worker'] });
+    await startedInBackground(started);
+    expect(started.script.output).toMatch(/^Stop it with: node .*with-options\.mjs stop --only=worker$/m);
+  });
+
+  test('-q prints nothing at all', async () => {
+    const started = await begin({ args: ['start', '-d', '-q'] });
+    expect(await started.script.exit()).toEqual({ code: 0, signal: null });
+    expect(started.script.output).toBe('');
+    expect(started.processes()).toHaveLength(3);
+  });
+
   test('what follows run() runs in the background alone', async () => {
     const started = await begin();
     const pid = await startedInBackground(started);

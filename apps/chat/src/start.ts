@@ -25,6 +25,8 @@ new BusinessWorker({ name: 'ChatWorker', count: 2, ...cluster, events: () => imp
 let web: Server = createServer();
 new Worker(null, {
   name: 'ChatPage',
+  // It listens by itself: a new process could not while the old one still does.
+  reloadable: false,
   onWorkerStart: async () => {
     try {
       web = await startWeb({ host: '127.0.0.1', port: webPort, webSocketPort });

@@ -2,6 +2,7 @@ import { relative } from 'node:path';
 import process from 'node:process';
 import type { BaseWorker, Service, ServiceOptions } from '../../core/process/mod.js';
 import { logFilePath, startService } from '../../core/process/mod.js';
+import type { Arguments } from '../arguments.js';
 import { bannerText } from '../banner.js';
 import { inBackground, reportReady, startInBackground } from '../daemon.js';
 import { packageVersion } from '../version.js';
@@ -13,7 +14,7 @@ export async function start(context: CommandContext): Promise<Service> {
   const daemon = options.daemonize === true;
   if (daemon && !inBackground()) return startInBackground(options);
   const service = await startService(options, { version: packageVersion(), daemon });
-  const hint = daemon ? backgroundHint(options) : 'Press Ctrl+C to stop.';
+  const hint = daemon ? backgroundHint(context.args, options) : 'Press Ctrl+C to stop.';
   const text = context.args.quiet ? '' : banner(service, hint);
   if (daemon) reportReady(text);
   else if (text !== '') console.log(text);
@@ -30,12 +31,13 @@ export function startOptions({ args, options }: CommandContext): Partial<Service
   };
 }
 
-function backgroundHint(options: Partial<ServiceOptions>): string {
+function backgroundHint({ only }: Arguments, options: Partial<ServiceOptions>): string {
   const logFile = logFilePath(options);
+  const stop = only === null ? 'stop' : `stop --only=${only.join(',')}`;
   return [
     `Started in the background as process ${process.pid}.`,
     ...(logFile === null ? [] : [`Its log is ${logFile}`]),
-    `Stop it with: node ${relative(process.cwd(), process.argv[1] ?? '')} stop`,
+    `Stop it with: node ${relative(process.cwd(), process.argv[1] ?? '')} ${stop}`,
   ].join('\n');
 }
 

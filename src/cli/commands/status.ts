@@ -60,14 +60,15 @@ async function readWhole(options: Partial<ServiceOptions>): Promise<Reading> {
   }
 }
 
-/** Ctrl+C ends the process. A service that is restarted meanwhile is another one under the same files. */
-async function showLive(options: Partial<ServiceOptions>, json: boolean): Promise<never> {
+/** Ctrl+C ends the process, a reader that has gone the command. A service that is restarted meanwhile is another one under the same files. */
+async function showLive(options: Partial<ServiceOptions>, json: boolean): Promise<ExitCode> {
   process.once('SIGINT', () => process.exit(EXIT_OK));
   let before: Reading | undefined;
   for (;;) {
     const reading = await readWhole(options);
     const screen = shown(reading, json, before && ratesOf(before, reading));
-    await print(json || !process.stdout.isTTY ? screen : `${CLEAR}${screen}\nPress Ctrl+C to end.\n`);
+    const text = json || !process.stdout.isTTY ? screen : `${CLEAR}${screen}\nPress Ctrl+C to end.\n`;
+    if (!(await print(text))) return EXIT_OK;
     before = reading;
     await sleep(REFRESH_EVERY);
   }
