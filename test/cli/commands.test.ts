@@ -478,6 +478,15 @@ describe('status', () => {
     });
   });
 
+  test('is exit code 0 after a graceful reload while those that were replaced leave', async () => {
+    const service = await Service.start();
+    const { pid } = await service.client();
+    expect((await service.command('reload', '-g')).code).toBe(0);
+    expect((await service.command('status', '-q')).code).toBe(0);
+    const leaving = (await service.status()).processes.find((process) => process.pid === pid);
+    expect(leaving).toMatchObject({ state: 'leaving', figures: { connections: 1 } });
+  });
+
   test('-d refreshes until Ctrl+C, with requests per second', async () => {
     const service = await Service.start({ COUNT: '1' });
     const { talker } = await service.client();

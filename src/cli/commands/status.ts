@@ -1,7 +1,7 @@
 import { loadavg } from 'node:os';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Hello, ServiceOptions, ServiceStatus } from '../../core/process/mod.js';
+import type { Hello, ProcessStatus, ServiceOptions, ServiceStatus } from '../../core/process/mod.js';
 import { isControlError, openControl } from '../../core/process/mod.js';
 import type { ExitCode } from '../exit-codes.js';
 import { EXIT_FAILED, EXIT_OK } from '../exit-codes.js';
@@ -23,12 +23,20 @@ export interface Reading {
   readonly at: number;
 }
 
-/** `status`: whether every process is ready, and what each does; with `-d` again and again until Ctrl+C. */
+/** `status`: whether every place has a process that is ready, and what each does; with `-d` again and again until Ctrl+C. */
 export async function status({ args, options }: CommandContext): Promise<ExitCode> {
   if (args.live && !args.quiet) return showLive(options, args.json);
   const reading = await read(options);
   if (!args.quiet) await print(shown(reading, args.json));
-  return reading.status.processes.every(({ state }) => state === 'ready') ? EXIT_OK : EXIT_FAILED;
+  return isReady(reading.status) ? EXIT_OK : EXIT_FAILED;
+}
+
+/** Whether each place has a process that is ready: in a reload another one may start beside it, or leave. */
+function isReady({ processes }: ServiceStatus): boolean {
+  // By its addresses too: several workers may go without a name.
+  const placeOf = ({ worker, id, listens }: ProcessStatus) => JSON.stringify([worker, id, listens]);
+  const ready = new Set(processes.filter(({ state }) => state === 'ready').map(placeOf));
+  return processes.every((process) => ready.has(placeOf(process)));
 }
 
 /** Requests per second of each process between two readings, in the order of the later; null: not known. */

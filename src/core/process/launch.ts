@@ -68,6 +68,7 @@ export async function launch(engine: Engine, plan: Launch): Promise<Service> {
     const hello = () => ({ protocol: PROTOCOL, pid: process.pid, state, ...control, ...SYSTEM });
     claimed = await claimFor(engine, options, hello, leave);
   }
+  let ended = false;
   const service: Service = {
     workers,
     mode: options.processes,
@@ -77,6 +78,9 @@ export async function launch(engine: Engine, plan: Launch): Promise<Service> {
     reload: (reloadOptions) => engine.reload(reloadOptions),
     stop: async (graceful) => {
       await stop(graceful);
+      // Whoever hurries a stop, or asks once more, waits for the same end.
+      if (ended) return;
+      ended = true;
       release();
       over();
     },

@@ -131,7 +131,7 @@ describe('start', () => {
     expect(script.output).toMatch(/did not make Expected as its worker number 0 .*\(it made: Unexpected\)/);
   });
 
-  test('a program can stop its service and go on', async () => {
+  test('a program can stop its service, also twice, and go on', async () => {
     const script = startFixture('service-stop');
     expect(await script.exit()).toEqual({ code: 0, signal: null });
     expect(script.output).toContain('Guest:0 ready 0, Guest:1 ready 0');

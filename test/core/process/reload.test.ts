@@ -230,7 +230,8 @@ describe('a reload', () => {
       const last = (await running.states()).at(-1);
       return last?.state === 'ready' ? last : undefined;
     });
-    expect(alone).toMatchObject({ worker: 'Alone', restarts: 1 });
+    expect(alone.worker).toBe('Alone');
+    expect(alone.restarts).toBeGreaterThanOrEqual(1);
   });
 
   test('to a version that crashes once it is ready follows the usual back-off', async () => {
