@@ -19,16 +19,6 @@ export const settings = {
   logLevel: logLevel(process.env.CHAT_LOG_LEVEL ?? 'info'),
 } as const;
 
-refuseSamePorts();
-
-/** Processes of one service can share a port: a gateway that had the page's would get half of its visitors. */
-function refuseSamePorts(): void {
-  const { webPort, webSocketPort, textPort } = settings;
-  if (new Set([webPort, webSocketPort, textPort]).size < 3) {
-    refuse('CHAT_TEXT_PORT, CHAT_WEBSOCKET_PORT and CHAT_WEB_PORT must be three different ports');
-  }
-}
-
 function logLevel(text: string): LogLevel {
   if (text === 'debug' || text === 'info' || text === 'warn' || text === 'error') return text;
   return refuse(`CHAT_LOG_LEVEL must be debug, info, warn or error, got '${text}'`);

@@ -25,7 +25,7 @@ new BusinessWorker({ name: 'ChatWorker', count: 2, ...cluster, events: () => imp
 let web: Server = createServer();
 new Worker(null, {
   name: 'ChatPage',
-  // It listens by itself: a new process could not while the old one still does.
+  // It has its port for itself: a new process could not listen while the old one still does.
   reloadable: false,
   onWorkerStart: async () => {
     try {

@@ -69,8 +69,8 @@ export async function startWeb({ port, host, webSocketPort }: WebOptions): Promi
   // Nobody has a body to send here, so a request that takes longer is not one.
   server.headersTimeout = 10_000;
   server.requestTimeout = 10_000;
-  // Shared within the service: at a reload the next process listens before this one has left.
-  server.listen({ port, host });
+  // Exclusive: or the processes of one service would share the port, and a gateway that was given the same one its clients.
+  server.listen({ port, host, exclusive: true });
   await once(server, 'listening');
   return server;
 }
