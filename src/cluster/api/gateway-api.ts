@@ -65,7 +65,7 @@ export class GatewayApi {
   }
 
   /** @internal Messages and changes that were not sent because no gateway would take one so large. */
-  get tooLarge(): number {
+  get tooLargeForPeer(): number {
     return this.#outbox.tooLarge;
   }
 

@@ -77,10 +77,10 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   figures(): WorkerFigures {
     const { api, failed: failedHandlers, handled: totalRequest, dropped } = this;
     const { up, down, ...link } = this.#link.figures();
-    const tooLargeForGateway = api.tooLarge + (link.dropped.tooLargeForGateway ?? 0);
+    const tooLargeForGateway = api.tooLargeForPeer + (link.dropped.tooLargeForGateway ?? 0);
     return {
       connections: [...this.#link.openConnections()].length,
-      sendFail: link.sendFail + api.tooLarge,
+      sendFail: link.sendFail + api.tooLargeForPeer,
       totalRequest,
       queuedBytes: link.queuedBytes + this.#pendingBytes,
       links: { up, down },
