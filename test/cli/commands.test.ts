@@ -110,6 +110,9 @@ describe('start', () => {
     expect(service.files().map((file) => statSync(join(service.folder, file)).ino)).toEqual(before);
     expect(readFileSync(service.pidFile, 'utf8')).toBe(String(pid));
     expect(talker.connected).toBe(true);
+    expect(await service.command('start', '-d')).toEqual({ code: 1, output: `already running (pid ${pid})\n` });
+    expect((await service.status()).pid).toBe(pid);
+    expect(talker.connected).toBe(true);
     expect((await service.command('status', '-q')).code).toBe(0);
   });
 
@@ -386,6 +389,27 @@ describe('stop', () => {
     expect(service.files()).toEqual([]);
   });
 
+  test.each(MODES)(
+    '-g waits for the last connection, and nothing is started or reloaded until then (%s)',
+    async (mode) => {
+      const service = await Service.start({ PROCESSES: mode });
+      const { talker } = await service.client();
+      const { pid } = service.script;
+      const stop = service.begin(['stop', '-g']);
+      await service.script.outputMatching(/1 connection remains/);
+      expect(await service.command('start')).toEqual({ code: 1, output: `still stopping (pid ${pid})\n` });
+      expect((await service.command('reload')).code).toBe(1);
+      expect(stop.output).toContain('is stopping once its connections have ended');
+      expect(stop.output).not.toContain('has stopped');
+      expect(talker.connected).toBe(true);
+      await talker.leave();
+      expect((await stop.exit()).code).toBe(0);
+      expect(stop.output).toMatch(/has stopped\n$/);
+      expect(await service.script.exit()).toEqual({ code: 0, signal: null });
+      expect(service.files()).toEqual([]);
+    },
+  );
+
   test('that is interrupted goes on in the service', async () => {
     const service = await Service.start();
     const { pid } = await service.client();
@@ -453,7 +477,7 @@ describe('status', () => {
     });
   });
 
-  test('shows a process that is busy without figures', async () => {
+  test('shows a process that is busy without figures, and with them once it is idle again', async () => {
     const service = await Service.start();
     const { talker, pid } = await service.client();
     talker.say('busy 5000');
@@ -467,15 +491,23 @@ describe('status', () => {
     expect(output).toMatch(new RegExp(`^.*\\b${pid}\\b.*N/A.*$`, 'm'));
     const other = (await service.status()).processes.find((process) => process.pid !== pid);
     expect(other?.figures).toMatchObject({ connections: 0 });
+    await eventually('it to be idle again', async () => {
+      const again = (await service.status()).processes.find((process) => process.pid === pid);
+      expect(again).toMatchObject({ state: 'ready', figures: { connections: 1 }, restarts: 0 });
+      return true;
+    });
   });
 
-  test('is exit code 1 while a process is not ready', async () => {
+  test('is exit code 1 while a process is not ready, and counts how those before it ended', async () => {
     const service = await Service.start();
     await eventually('a process to wait for its next life', async () => {
       const now = (await service.status()).processes.find(({ worker, id }) => worker === 'Talk' && id === 0);
       if (now?.pid !== undefined && now.state === 'ready') process.kill(now.pid, 'SIGKILL');
       return (await service.command('status', '-q')).code === 1;
     });
+    const [exit] = (await service.status()).exits;
+    expect(exit).toMatchObject({ worker: 'Talk', status: 'SIGKILL' });
+    expect(exit?.count).toBeGreaterThanOrEqual(1);
   });
 
   test('is exit code 0 after a graceful reload while those that were replaced leave', async () => {
