@@ -7,6 +7,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     pool: 'forks',
+    // Most of the time goes into waiting, for processes and for deadlines, so a core can have several files.
+    maxWorkers: 4,
     reporters: ['default'],
   },
 });
