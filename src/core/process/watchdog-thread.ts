@@ -27,7 +27,8 @@ export interface WatchReport {
 
 /**
  * The program of the thread that watches the main one. Its text is run in a worker thread, where nothing of this file
- * is: all that it needs comes in by `require` and `DEBUGGED`.
+ * is: all that it needs comes in by `require` and `DEBUGGED`. It must not throw while it asks: the main thread's answer to a
+ * thread that is ending makes Node.js abort.
  *
  * Silence is counted in looks, not read from a clock: while the machine sleeps, or the process is stopped, neither thread
  * runs, and whatever a clock says afterwards is not the main thread's fault.

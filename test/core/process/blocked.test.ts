@@ -100,12 +100,13 @@ describe('a process whose event loop stands still', () => {
   test('goes on, which is said once too, and is blocked no more', async () => {
     const { script, port } = await start();
     const talk = await Talk.open(port);
-    talk.say('spin 1.5');
+    // Long enough for a thread that a loaded machine has yet to start.
+    talk.say('spin 3');
     await talk.heard(/after spin/);
     await script.outputMatching(/master worker Blocking:0 \(pid \d+\) goes on seconds=/);
     expect(await statusOf(script, talk.pid)).toMatchObject({ blocked: null, figures: { totalRequest: 1 } });
     expect(script.count(/is blocked/g)).toBe(1);
-    talk.say('spin 1.5');
+    talk.say('spin 3');
     await eventually('a second time', () => script.count(/is blocked/g) === 2);
   });
 
@@ -209,7 +210,7 @@ describe('the thread that watches', () => {
   ])('does not load what %s loads into each process', async (_title, { flags, env }) => {
     const { script, port } = await start(env, flags);
     const talk = await Talk.open(port);
-    talk.say('spin 1.5');
+    talk.say('spin 3');
     await talk.heard(/after spin/);
     // So it is there.
     await script.outputMatching(/is blocked/);
