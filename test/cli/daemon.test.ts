@@ -175,9 +175,7 @@ describe('start -d', () => {
     const pid = await startedInBackground(started);
     await eventually('its output', () => read(started.out).includes('after run'));
     // The second may be there where the tests run.
-    expect(read(started.out)).toMatch(
-      /after run.* send undefined,.*\n(GATEWAYWORKER_REQUIRE,)?GATEWAYWORKER_TEST\n/,
-    );
+    expect(read(started.out)).toMatch(/after run.* send undefined,.*\n(GATEWAYWORKER_REQUIRE,)?GATEWAYWORKER_TEST\n/);
     for (const worker of started.processes().filter((process) => process !== pid)) {
       const names = environmentOf(worker).map((entry) => entry.split('=')[0]);
       expect(names).toContain('GATEWAYWORKER_PROCESS');
