@@ -1,3 +1,5 @@
+import { rule } from './screens/table.js';
+
 export interface BannerRow {
   readonly worker: string;
   /** As text: `websocket://0.0.0.0:8283`; the first is shown, the others are counted. */
@@ -50,9 +52,4 @@ function listenText(listens: readonly string[]): string {
   const [first, ...others] = listens;
   if (first === undefined) return 'none';
   return others.length === 0 ? first : `${first} (+${others.length})`;
-}
-
-function rule(title: string, width: number): string {
-  const left = Math.floor((width - title.length) / 2);
-  return `${'-'.repeat(left)}${title}${'-'.repeat(width - title.length - left)}`;
 }
