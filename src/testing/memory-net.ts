@@ -8,7 +8,7 @@ import {
   type WorkerLink,
   type WorkerMeshOptions,
 } from '../cluster/link/mod.js';
-import { hostPort, ListenError, type NetAddress } from '../core/net/mod.js';
+import { hostPort, ListenError, type NetAddress, SocketWire, type Wire } from '../core/net/mod.js';
 import type { PlannedListen } from '../core/process/mod.js';
 import { memorySockets } from './memory-socket.js';
 
@@ -56,11 +56,11 @@ export class MemoryNet {
 class MemoryListener {
   readonly #net: MemoryNet;
   readonly #address: NetAddress;
-  readonly #accept: (socket: Socket) => void;
+  readonly #accept: (wire: Wire) => void;
   #port = 0;
   #alive: NodeJS.Timeout | null = null;
 
-  constructor(net: MemoryNet, address: NetAddress, accept: (socket: Socket) => void) {
+  constructor(net: MemoryNet, address: NetAddress, accept: (wire: Wire) => void) {
     this.#net = net;
     this.#address = address;
     this.#accept = accept;
@@ -95,7 +95,7 @@ class MemoryListener {
         client.destroy(new Error('connect ECONNREFUSED: the gateway does not listen'));
         return;
       }
-      this.#accept(server);
+      this.#accept(new SocketWire(server));
       client.emit('connect');
     });
     return client;
@@ -125,7 +125,7 @@ export class MemoryGateway extends Gateway {
     return this.#net.hub.gatewayLink(options);
   }
 
-  protected override readonly makeListener = (address: NetAddress, accept: (socket: Socket) => void) => {
+  protected override readonly makeListener = (address: NetAddress, accept: (wire: Wire) => void) => {
     this.#listener = new MemoryListener(this.#net, address, accept);
     return this.#listener;
   };

@@ -1,6 +1,12 @@
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import { CONNECTION_LIMITS, ConnectionCounters, type ConnectionOwner, TcpConnection } from '../core/net/mod.js';
+import {
+  CONNECTION_LIMITS,
+  ConnectionCounters,
+  type ConnectionOwner,
+  SocketWire,
+  TcpConnection,
+} from '../core/net/mod.js';
 import { CLOSE_CODE, type Codec, codecByName, tcpCodec } from '../core/protocols/mod.js';
 import {
   type Checks,
@@ -116,7 +122,7 @@ export class TestClient implements AsyncDisposable {
         settle(this.#ended());
       },
     };
-    this.#connection = new TcpConnection(socket, codec, owner, LIMITS, true);
+    this.#connection = new TcpConnection(new SocketWire(socket), codec, owner, LIMITS, true);
   }
 
   /** Every message so far, in order; also those that `next` has given. */

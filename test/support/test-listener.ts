@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import {
   CONNECTION_LIMITS,
   ConnectionCounters,
@@ -9,6 +8,7 @@ import {
   parseAddress,
   TcpConnection,
   type TlsListenOptions,
+  type Wire,
 } from '../../src/core/net/mod.js';
 import { type Codec, type HandshakeRequest, type HandshakeResponse, textCodec } from '../../src/core/protocols/mod.js';
 import type { GatewayWorkerError } from '../../src/util/mod.js';
@@ -97,17 +97,18 @@ const listeners = new Set<TestListener>();
 export class TestListener {
   readonly owner = new TestOwner();
   readonly connections: TcpConnection[] = [];
-  readonly sockets: Socket[] = [];
+  /** What carries them. */
+  readonly wires: Wire[] = [];
   /** What came to nothing during the TLS handshake. */
   readonly refused: { readonly error: ConnectionError; readonly peer: string }[] = [];
   readonly #listener: Listener;
 
   constructor({ codec = textCodec, limits, host = '127.0.0.1', tls, whenAccepted }: TestListenerOptions = {}) {
     const all = { ...CONNECTION_LIMITS, ...limits };
-    const accept = (socket: Socket) => {
-      const connection = new TcpConnection(socket, codec, this.owner, all);
+    const accept = (wire: Wire) => {
+      const connection = new TcpConnection(wire, codec, this.owner, all);
       this.connections.push(connection);
-      this.sockets.push(socket);
+      this.wires.push(wire);
       whenAccepted?.(connection);
     };
     const secured = tls && {

@@ -1,6 +1,5 @@
 import { Buffer } from 'node:buffer';
 import { randomInt } from 'node:crypto';
-import type { Socket } from 'node:net';
 import {
   ConnectionCounters,
   type ConnectionLimits,
@@ -12,6 +11,7 @@ import {
   shareFrame,
   sharePing,
   TcpConnection,
+  type Wire,
 } from '../../core/net/mod.js';
 import { closeAll, counted, listenCodec, untilNoneRemain, type WorkerFigures } from '../../core/process/mod.js';
 import { CLOSE_CODE, type Codec, type HandshakeRequest, type HandshakeResponse } from '../../core/protocols/mod.js';
@@ -151,7 +151,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#heartbeat = new Heartbeat(options.pingInterval, options.pingNotResponseLimit, sendsPing(options.pingData));
     const pings = options.pingInterval === 0 && this.codec.encodePing !== undefined;
     this.#pings = new WebSocketPings(pings ? options.webSocketPingInterval : 0);
-    this.#listener = makeListener(address, (socket) => this.#accept(socket), this.#tls());
+    this.#listener = makeListener(address, (wire) => this.#accept(wire), this.#tls());
   }
 
   /** The public port. */
@@ -433,8 +433,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     return { options, handshakeTimeout, onRefused };
   }
 
-  #accept(socket: Socket): void {
-    const connection = new TcpConnection(socket, this.codec, this, this.#limits);
+  #accept(wire: Wire): void {
+    const connection = new TcpConnection(wire, this.codec, this, this.#limits);
     const ip = ipToNumber(connection.remoteAddress.replace(/^::ffff:/, '')) ?? 0;
     const client = this.clients.add(connection, ip, connection.remotePort);
     connection.context = client;

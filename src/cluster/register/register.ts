@@ -1,5 +1,4 @@
 import type { Buffer } from 'node:buffer';
-import type { Socket } from 'node:net';
 import {
   CONNECTION_LIMITS,
   ConnectionCounters,
@@ -11,6 +10,7 @@ import {
   parseAddress,
   sendQueues,
   TcpConnection,
+  type Wire,
 } from '../../core/net/mod.js';
 import {
   ACCOUNT_CHECKS,
@@ -127,7 +127,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
 
   async start(context: ProcessContext): Promise<void> {
     this.#logger = context.logger;
-    this.#listener = new Listener(this.#address, (socket) => this.#accept(socket));
+    this.#listener = new Listener(this.#address, (wire) => this.#accept(wire));
     await this.#listener.listen(true);
   }
 
@@ -201,8 +201,8 @@ export class Register extends BaseWorker implements ConnectionOwner {
     this.#tell(this.#book.left(connection));
   }
 
-  #accept(socket: Socket): void {
-    const connection = new TcpConnection(socket, textCodec, this, this.#limits);
+  #accept(wire: Wire): void {
+    const connection = new TcpConnection(wire, textCodec, this, this.#limits);
     const firstLine = new FirstLine(this, connection);
     connection.context = firstLine;
     this.#connections.add(connection);

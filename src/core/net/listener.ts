@@ -3,8 +3,11 @@ import type { Server as TlsServer } from 'node:tls';
 import { messageOf } from '../../util/mod.js';
 import { hostPort, type NetAddress } from './address.js';
 import { ConnectionError, ListenError } from './errors.js';
+import { HandleWire } from './handle-wire.js';
+import { SocketWire } from './socket-wire.js';
 import { KEEP_ALIVE_MS } from './tcp-connection.js';
 import { DEFAULT_MAX_HANDSHAKES, type TlsListenOptions, tlsServer } from './tls.js';
+import type { Wire } from './wire.js';
 
 /** Connections the kernel may hold before they are accepted; it caps this at its own limit (somaxconn). */
 const BACKLOG = 4096;
@@ -22,7 +25,7 @@ export interface ListenerTls {
 export class Listener {
   readonly address: NetAddress;
   readonly #server: Server;
-  readonly #accept: (socket: Socket) => void;
+  readonly #accept: (wire: Wire) => void;
   readonly #tls: ListenerTls | null;
   readonly #tlsServer: TlsServer | null = null;
   /** Sockets in the middle of a TLS handshake, by their peer: what a handshake ends with is another object. */
@@ -31,10 +34,10 @@ export class Listener {
   #closed = false;
 
   /**
-   * @param accept gets each accepted socket, with TLS once its handshake is done; allowHalfOpen, no Nagle, keepalive after
-   *   55 s
+   * @param accept gets each accepted connection, with TLS once its handshake is done; it may be half open, has no Nagle, and
+   *   keepalive after 55 s
    */
-  constructor(address: NetAddress, accept: (socket: Socket) => void, tls: ListenerTls | null = null) {
+  constructor(address: NetAddress, accept: (wire: Wire) => void, tls: ListenerTls | null = null) {
     this.address = address;
     this.#accept = accept;
     this.#tls = tls;
@@ -43,7 +46,7 @@ export class Listener {
     this.#server = createServer(
       // Who hangs up in the middle of a TLS handshake is gone: half open, it would hold its place until the timeout.
       { allowHalfOpen: tls === null, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS },
-      tls === null ? accept : (socket) => this.#shakeHands(socket),
+      tls === null ? (socket) => accept(new SocketWire(socket)) : (socket) => this.#shakeHands(socket),
     );
   }
 
@@ -77,6 +80,7 @@ export class Listener {
       this.#server.once('error', refuse);
       this.#server.listen({ host, port, backlog: BACKLOG, exclusive }, () => {
         this.#server.off('error', refuse);
+        if (this.#tls === null) HandleWire.takeOverServer(this.#server, KEEP_ALIVE_MS, this.#accept);
         resolve();
       });
     });
@@ -95,7 +99,7 @@ export class Listener {
       this.#handshakes.delete(peerOf(socket));
       socket.allowHalfOpen = true;
       if (this.#closed) socket.destroy();
-      else this.#accept(socket);
+      else this.#accept(new SocketWire(socket));
     });
     server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
       // Its raw socket goes with it, and takes it from the table.

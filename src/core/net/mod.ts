@@ -3,6 +3,7 @@ export { AddressError, hostPort, parseAddress, parseHostPort } from './address.j
 export { ConnectionError, ListenError } from './errors.js';
 export type { ListenerTls } from './listener.js';
 export { Listener } from './listener.js';
+export { SocketWire } from './socket-wire.js';
 export type { ConnectionLimits, ConnectionOwner, ConnectionStatus, SendOptions } from './tcp-connection.js';
 export {
   CONNECTION_LIMITS,
@@ -17,3 +18,4 @@ export {
 export type { CertificateOptions, TlsListenOptions } from './tls.js';
 export { checkTls } from './tls.js';
 export { SharedFrame, turnWriter } from './turn-writer.js';
+export type { Wire } from './wire.js';

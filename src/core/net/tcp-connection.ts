@@ -1,6 +1,5 @@
-import { Buffer } from 'node:buffer';
-import { connect as connectSocket, isIPv6, type Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import type { Buffer } from 'node:buffer';
+import { connect as connectSocket, isIPv6 } from 'node:net';
 import { ByteQueue, type GatewayWorkerError } from '../../util/mod.js';
 import {
   type Codec,
@@ -13,7 +12,9 @@ import {
 } from '../protocols/mod.js';
 import { deadlines, type Expiring } from '../timers/mod.js';
 import { ConnectionError } from './errors.js';
+import { SocketWire } from './socket-wire.js';
 import { appendOwn, appendShared, type FrameRun, SharedFrame, type TurnFlushed, turnWriter } from './turn-writer.js';
+import type { Wire, WireEnd } from './wire.js';
 
 /** What a connection is held to. One object serves all connections of a listener. */
 export interface ConnectionLimits {
@@ -85,9 +86,6 @@ export interface SendOptions {
   readonly binary?: boolean;
 }
 
-const kConnection = Symbol('connection');
-const NOTHING = Buffer.alloc(0);
-
 /** Close code that says goodbye when nothing else was asked for: RFC 6455 section 7.4.1, normal closure. */
 const NORMAL_CLOSURE = 1000;
 
@@ -97,8 +95,6 @@ const LINGER_SECONDS = 1;
 /** A peer that broke the protocol is not waited for as long as one that is leaving in order. */
 const FAILED_CLOSE_SECONDS = 2;
 
-type ConnectionSocket = Socket & { [kConnection]?: TcpConnection };
-
 let lastId = 0;
 
 /**
@@ -106,7 +102,7 @@ let lastId = 0;
  *
  * What is sent during one turn of the event loop leaves in one write at the end of the turn (see turn-writer.ts).
  */
-export class TcpConnection implements TurnFlushed, Expiring {
+export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   /** Unique within the process, from 1 on. */
   readonly id: number;
   readonly codec: Codec;
@@ -117,7 +113,7 @@ export class TcpConnection implements TurnFlushed, Expiring {
   bytesWritten = 0;
   /** The owner's place for what belongs to this connection. */
   context: unknown = null;
-  readonly #socket: ConnectionSocket;
+  #wire: Wire;
   readonly #reader: Reader;
   #status: ConnectionStatus;
   /** Frames may leave: connected, and the handshake, where there is one, is done. */
@@ -128,7 +124,7 @@ export class TcpConnection implements TurnFlushed, Expiring {
   /** What was sent during this turn. */
   #pending: FrameRun | null = null;
   #scheduled = false;
-  /** A marker is in the socket's queue that will tell when it has drained. */
+  /** The wire will tell when its queue has drained. */
   #marked = false;
   /** `onFull` was told, and `onDrain` not yet. */
   #full = false;
@@ -140,24 +136,17 @@ export class TcpConnection implements TurnFlushed, Expiring {
   #cutShort = false;
   #error: Error | null = null;
 
-  constructor(socket: Socket, codec: Codec, owner: ConnectionOwner, limits: ConnectionLimits, connecting = false) {
+  constructor(wire: Wire, codec: Codec, owner: ConnectionOwner, limits: ConnectionLimits, connecting = false) {
     this.id = ++lastId;
     this.codec = codec;
     this.owner = owner;
     this.limits = limits;
-    this.#socket = socket;
+    this.#wire = wire;
     this.#reader = codec.open(limits);
     this.#status = connecting ? 'connecting' : 'established';
     this.#open = !connecting && this.#reader.open;
     owner.counters.connections++;
-    this.#socket[kConnection] = this;
-    socket.on('data', socketOnData);
-    socket.on('end', socketOnEnd);
-    socket.on('error', socketOnError);
-    socket.on('close', socketOnClose);
-    if (connecting) socket.on('connect', socketOnConnect);
-    // Asked once, a socket remembers; when it is gone, which a handler of the end wants to know of whom, it can't be asked.
-    else void socket.remoteAddress;
+    wire.attach(this);
     if (!this.#open) deadlines.set(this, limits.handshakeTimeout);
   }
 
@@ -166,19 +155,19 @@ export class TcpConnection implements TurnFlushed, Expiring {
   }
 
   get remoteAddress(): string {
-    return this.#socket.remoteAddress ?? '';
+    return this.#wire.remoteAddress;
   }
 
   get remotePort(): number {
-    return this.#socket.remotePort ?? 0;
+    return this.#wire.remotePort;
   }
 
   get localAddress(): string {
-    return this.#socket.localAddress ?? '';
+    return this.#wire.localAddress;
   }
 
   get localPort(): number {
-    return this.#socket.localPort ?? 0;
+    return this.#wire.localPort;
   }
 
   get isIpV6(): boolean {
@@ -190,7 +179,7 @@ export class TcpConnection implements TurnFlushed, Expiring {
     return (
       (this.#pending === null ? 0 : this.#pending.length) +
       (this.#early === null ? 0 : this.#early.length) +
-      this.#socket.writableLength
+      this.#wire.queued
     );
   }
 
@@ -211,7 +200,7 @@ export class TcpConnection implements TurnFlushed, Expiring {
 
   /** The peer speaks TLS. */
   get encrypted(): boolean {
-    return this.#socket instanceof TLSSocket;
+    return this.#wire.encrypted;
   }
 
   /** Messages leave at once: connected, the handshake, where there is one, is done, and nobody has said goodbye. */
@@ -315,14 +304,14 @@ export class TcpConnection implements TurnFlushed, Expiring {
     this.#pending = null;
     this.#early = null;
     deadlines.delete(this);
-    this.#socket.destroy();
+    this.#wire.destroy();
   }
 
   /** Stops reading; messages that were read already are held. The peer's sends pile up on its own side. */
   pauseRecv(): void {
     if (this.#paused || this.#status === 'closing') return;
     this.#paused = true;
-    this.#socket.pause();
+    this.#wire.pause();
   }
 
   /** Goes on reading, first with what was held. */
@@ -337,11 +326,11 @@ export class TcpConnection implements TurnFlushed, Expiring {
     }
     // A handler of a held message may have paused again.
     if (this.#paused) return;
-    this.#socket.resume();
+    this.#wire.resume();
     if (this.#hungUp) this.peerEnded();
   }
 
-  // ---- below: for turn-writer, deadlines and the listeners of this file ----
+  // ---- below: for turn-writer, deadlines and the wire ----
 
   /** @internal */
   flushTurn(): boolean {
@@ -425,7 +414,8 @@ export class TcpConnection implements TurnFlushed, Expiring {
   }
 
   /** @internal */
-  connected(): void {
+  connected(wire: Wire): void {
+    this.#wire = wire;
     if (this.#status !== 'connecting') return;
     this.#status = 'established';
     if (this.#reader.open) this.opened();
@@ -442,12 +432,12 @@ export class TcpConnection implements TurnFlushed, Expiring {
   }
 
   /** @internal */
-  socketFailed(error: Error): void {
+  wireFailed(error: Error): void {
     this.#error ??= error;
   }
 
   /** @internal */
-  socketClosed(): void {
+  wireClosed(): void {
     if (this.#closed) return;
     this.#closed = true;
     // A socket that failed has forgotten its queue: that the marker never came through tells of it.
@@ -460,15 +450,20 @@ export class TcpConnection implements TurnFlushed, Expiring {
     this.owner.onClose(this, this.#error);
   }
 
-  /** @internal The socket's queue was written up to the marker. */
+  /** @internal The wire's queue was written up to the marker. */
   drained(): void {
-    if (this.#socket.destroyed) return;
+    if (this.#wire.destroyed) return;
     this.#marked = false;
-    if (this.#socket.writableLength > 0) {
+    if (this.#wire.queued > 0) {
       this.#mark();
     } else {
       this.#relieved();
     }
+  }
+
+  /** @internal All is written and the peer knows it is the end: it has a moment left to hang up too. */
+  finished(): void {
+    if (this.#status === 'closing') deadlines.set(this, LINGER_SECONDS);
   }
 
   get #takesMessages(): boolean {
@@ -539,47 +534,42 @@ export class TcpConnection implements TurnFlushed, Expiring {
     this.owner.onFull(this);
   }
 
-  /** Hands what is pending to the socket; true when the socket still needs the bytes afterwards. */
+  /** Hands what is pending to the wire; true when the wire still needs the bytes afterwards. */
   #write(): boolean {
     const run = this.#pending;
     this.#pending = null;
-    const socket = this.#socket;
+    const wire = this.#wire;
     if (this.#status === 'closed') return false;
     // Bytes that are certain to wait leave the arena: only the first ones that the kernel does not take keep a slab.
     // A marker on its way through TLS has no length and yet holds up what comes after it.
-    const behind = socket.writableLength > 0 || (this.#marked && this.encrypted);
+    const behind = wire.queued > 0 || (this.#marked && wire.encrypted);
     if (run !== null) {
       const bytes = behind ? run.copy(turnWriter.arena) : run.bytes(turnWriter.arena);
       this.bytesWritten += bytes.length;
-      // It has failed, and we are not told yet: nothing takes these.
-      this.#cutShort ||= socket.destroyed;
-      socket.write(bytes);
+      wire.write(bytes);
+      // It has failed, before or now, and we are not told yet: nothing takes these.
+      this.#cutShort ||= wire.destroyed;
     }
-    const waits = socket.writableLength > 0;
+    const waits = wire.queued > 0;
     // TLS has copied what it was handed and tells in the next turn, not now, whether the kernel took it: bytes that wait
     // are a slow peer's only when others waited before them. A marker and another slab for each write would be the price.
-    const unknown = waits && !behind && this.encrypted;
-    if (waits && !socket.writableEnded && (!unknown || this.#full)) this.#mark();
-    if (this.#status === 'closing') socket.end(() => this.#linger());
+    const unknown = waits && !behind && wire.encrypted;
+    if (waits && (!unknown || this.#full)) this.#mark();
+    if (this.#status === 'closing') wire.end();
     else if (!waits && this.#full) this.#relieved();
     return waits && !behind && !unknown;
   }
 
-  /** Has `drained` called when all that is in the socket's queue now is written. */
+  /** Has `drained` called when all that is in the wire's queue now is written. */
   #mark(): void {
     if (this.#marked) return;
     this.#marked = true;
-    this.#socket.write(NOTHING, () => this.drained());
+    this.#wire.mark();
   }
 
   #relieved(): void {
     this.#full = false;
-    if (this.#status === 'established' && !this.#socket.destroyed) this.owner.onDrain(this);
-  }
-
-  /** All is written and the peer knows it is the end: it has a moment left to hang up too. */
-  #linger(): void {
-    if (this.#status === 'closing') deadlines.set(this, LINGER_SECONDS);
+    if (this.#status === 'established' && !this.#wire.destroyed) this.owner.onDrain(this);
   }
 
   /** Past the limit too, and without telling of it: a handler might close in the middle of closing. */
@@ -620,7 +610,7 @@ export class TcpConnection implements TurnFlushed, Expiring {
     // Closing a socket that has unread bytes resets it, and the peer may lose our last words: read on, and ignore it.
     if (this.#paused) {
       this.#paused = false;
-      this.#socket.resume();
+      this.#wire.resume();
     }
     this.#schedule();
   }
@@ -642,7 +632,7 @@ export function connectTcp(
     keepAliveInitialDelay: KEEP_ALIVE_MS,
     allowHalfOpen: true,
   });
-  return new TcpConnection(socket, codec, owner, limits, true);
+  return new TcpConnection(new SocketWire(socket), codec, owner, limits, true);
 }
 
 /** Bytes that wait for the peers of these connections. */
@@ -744,23 +734,3 @@ class ConnectionSink implements ReaderSink {
 }
 
 const sink = new ConnectionSink();
-
-function socketOnData(this: ConnectionSocket, chunk: Buffer): void {
-  this[kConnection]?.receive(chunk);
-}
-
-function socketOnEnd(this: ConnectionSocket): void {
-  this[kConnection]?.peerEnded();
-}
-
-function socketOnError(this: ConnectionSocket, error: Error): void {
-  this[kConnection]?.socketFailed(error);
-}
-
-function socketOnClose(this: ConnectionSocket): void {
-  this[kConnection]?.socketClosed();
-}
-
-function socketOnConnect(this: ConnectionSocket): void {
-  this[kConnection]?.connected();
-}

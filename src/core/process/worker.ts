@@ -1,5 +1,4 @@
 import type { Buffer } from 'node:buffer';
-import type { Socket } from 'node:net';
 import {
   type Check,
   type Checks,
@@ -32,6 +31,7 @@ import {
   sendQueues,
   TcpConnection,
   type TlsListenOptions,
+  type Wire,
 } from '../net/mod.js';
 import {
   type Codec,
@@ -55,8 +55,8 @@ export class WorkerConnection extends TcpConnection {
   onBufferFull: WorkerCallbacks['onBufferFull'];
   onBufferDrain: WorkerCallbacks['onBufferDrain'];
 
-  constructor(socket: Socket, codec: Codec, owner: ConnectionOwner, limits: ConnectionLimits, worker: Worker) {
-    super(socket, codec, owner, limits);
+  constructor(wire: Wire, codec: Codec, owner: ConnectionOwner, limits: ConnectionLimits, worker: Worker) {
+    super(wire, codec, owner, limits);
     this.worker = worker;
     this.onMessage = worker.onMessage;
     this.onClose = worker.onClose;
@@ -268,8 +268,8 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     if (this.#address === null) return;
     const codec = listenCodec(this.#address, this.#options.protocol);
     const limits: ConnectionLimits = this.#options;
-    const accept = (socket: Socket) => {
-      const connection = new WorkerConnection(socket, codec, this.#owner, limits, this);
+    const accept = (wire: Wire) => {
+      const connection = new WorkerConnection(wire, codec, this.#owner, limits, this);
       this.connections.set(connection.id, connection);
       this.callUser('onConnect', this.onConnect, connection);
     };

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { CONNECTION_LIMITS, connectTcp, TcpConnection } from '../../../src/core/net/mod.js';
+import { CONNECTION_LIMITS, connectTcp, SocketWire, TcpConnection } from '../../../src/core/net/mod.js';
 import { textCodec } from '../../../src/core/protocols/mod.js';
 import { deadlines } from '../../../src/core/timers/mod.js';
 import { eventually } from '../../support/eventually.js';
@@ -46,7 +46,7 @@ test('a connection that is not made in time ends with a typed error', async () =
   const owner = new TestOwner();
   // A socket nobody connects stands for a host that does not answer.
   const connection = new TcpConnection(
-    new Socket(),
+    new SocketWire(new Socket()),
     textCodec,
     owner,
     { ...CONNECTION_LIMITS, handshakeTimeout: 0.1 },

@@ -1,8 +1,9 @@
 import { afterEach, expect, test } from 'vitest';
-import { ListenError, Listener, parseAddress } from '../../../src/core/net/mod.js';
+import { CONNECTION_LIMITS, ListenError, Listener, parseAddress, TcpConnection } from '../../../src/core/net/mod.js';
+import { tcpCodec } from '../../../src/core/protocols/mod.js';
 import { busyPort } from '../../support/free-port.js';
 import { dial, hangUpPeers } from '../../support/tcp-peer.js';
-import { closeListeners, listening } from '../../support/test-listener.js';
+import { closeListeners, listening, TestOwner } from '../../support/test-listener.js';
 
 afterEach(async () => {
   hangUpPeers();
@@ -40,9 +41,10 @@ test('IPv6 is listened on, and the connection says so', async () => {
 });
 
 test('a closed listener takes none, and those that exist live on', async () => {
-  const listener = new Listener(parseAddress('tcp://127.0.0.1:0', ['tcp']), (socket) => {
-    socket.on('data', (bytes) => socket.write(bytes));
-    socket.on('end', () => socket.end());
+  const owner = new TestOwner();
+  const listener = new Listener(parseAddress('tcp://127.0.0.1:0', ['tcp']), (wire) => {
+    const connection = new TcpConnection(wire, tcpCodec, owner, CONNECTION_LIMITS);
+    owner.whenMessage = (_connection, text) => void connection.send(text);
   });
   await listener.listen(true);
   const { port } = listener;

@@ -1,7 +1,6 @@
 import { Buffer } from 'node:buffer';
-import type { Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { shareFrame, shareRaw, type TcpConnection, turnWriter } from '../../../src/core/net/mod.js';
+import { shareFrame, shareRaw, type TcpConnection, turnWriter, type Wire } from '../../../src/core/net/mod.js';
 import { customCodec, frameCodec, tcpCodec } from '../../../src/core/protocols/mod.js';
 import { deadlines } from '../../../src/core/timers/mod.js';
 import { eventually } from '../../support/eventually.js';
@@ -18,24 +17,24 @@ interface Pair {
   readonly listener: TestListener;
   readonly peer: TcpPeer;
   readonly connection: TcpConnection;
-  readonly socket: Socket;
+  readonly wire: Wire;
 }
 
 async function connected(options?: TestListenerOptions): Promise<Pair> {
   const listener = await listening(options);
   const peer = await dial(listener.port);
   const connection = await listener.accepted();
-  return { listener, peer, connection, socket: listener.sockets[0] as Socket };
+  return { listener, peer, connection, wire: listener.wires[0] as Wire };
 }
 
-/** What is written to the socket from now on, without the empty markers. */
-function writesOf(socket: Socket): Buffer[] {
+/** What is written to the wire from now on. */
+function writesOf(wire: Wire): Buffer[] {
   const writes: Buffer[] = [];
-  const write = socket.write.bind(socket) as (chunk: Buffer, done?: () => void) => boolean;
-  socket.write = ((chunk: Buffer, done?: () => void) => {
-    if (chunk.length > 0) writes.push(chunk);
-    return write(chunk, done);
-  }) as typeof socket.write;
+  const write = wire.write.bind(wire);
+  wire.write = (bytes: Buffer) => {
+    writes.push(bytes);
+    write(bytes);
+  };
   return writes;
 }
 
@@ -46,8 +45,8 @@ async function turn(): Promise<void> {
 }
 
 test('what is sent during a turn leaves in one write, in order', async () => {
-  const { peer, connection, socket } = await connected();
-  const writes = writesOf(socket);
+  const { peer, connection, wire } = await connected();
+  const writes = writesOf(wire);
   for (const text of ['one', 'two']) connection.send(text);
   await Promise.resolve();
   connection.send(Buffer.from('three'));
@@ -61,9 +60,9 @@ test('what is sent during a turn leaves in one write, in order', async () => {
 });
 
 test('a reply to each of many messages of one read leaves in one write', async () => {
-  const { listener, peer, socket } = await connected();
+  const { listener, peer, wire } = await connected();
   listener.owner.whenMessage = (connection, text) => connection.send(text.toUpperCase());
-  const writes = writesOf(socket);
+  const writes = writesOf(wire);
   peer.write('a\nb\nc\n');
   await peer.received('A\nB\nC\n');
   expect(writes).toHaveLength(1);
@@ -73,7 +72,7 @@ test('a broadcast is one write per socket, and the same bytes for all', async ()
   const listener = await listening();
   const peers = await Promise.all(Array.from({ length: 20 }, () => dial(listener.port)));
   await listener.accepted(19);
-  const writes = listener.sockets.map(writesOf);
+  const writes = listener.wires.map(writesOf);
   for (const text of ['x', 'y']) {
     const frame = shareFrame(listener.connections[0]?.codec ?? tcpCodec, text, false);
     for (const connection of listener.connections) expect(connection.sendShared(frame)).toBe(true);
@@ -136,12 +135,12 @@ test('what a slow reader has waiting is never overwritten, however many turns an
 });
 
 test('a slow reader keeps as much memory as it has bytes waiting, not a slab for each turn', async () => {
-  const { peer, connection, socket } = await connected({ limits: { maxSendBufferSize: 64 * 1024 * 1024 } });
+  const { peer, connection, wire } = await connected({ limits: { maxSendBufferSize: 64 * 1024 * 1024 } });
   peer.socket.pause();
   connection.send('x'.repeat(8 * 1024 * 1024));
   await turn();
   expect(connection.sendQueueSize).toBeGreaterThan(0);
-  const writes = writesOf(socket);
+  const writes = writesOf(wire);
   const slab = turnWriter.arena.buffer;
   for (let step = 0; step < 200; step++) {
     connection.send('y'.repeat(100));

@@ -1,7 +1,6 @@
 import { Buffer } from 'node:buffer';
-import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { checkTls, shareFrame, type TlsListenOptions } from '../../../src/core/net/mod.js';
+import { checkTls, shareFrame, type TlsListenOptions, type Wire } from '../../../src/core/net/mod.js';
 import { contextFor } from '../../../src/core/net/tls.js';
 import { tcpCodec, textCodec } from '../../../src/core/protocols/mod.js';
 import { OptionsError } from '../../../src/util/mod.js';
@@ -132,12 +131,16 @@ describe('a connection with TLS', () => {
     await using client = await TlsClient.open(listener.port);
     const connection = await listener.accepted();
     const writes: number[] = [];
-    const socket = listener.sockets[0] as Socket;
-    const { write } = socket;
-    socket.write = ((bytes: Uint8Array, ...rest: never[]) => {
+    const wire = listener.wires[0] as Wire;
+    const { write, mark } = wire;
+    wire.write = (bytes) => {
       writes.push(bytes.length);
-      return write.call(socket, bytes, ...rest);
-    }) as typeof write;
+      write.call(wire, bytes);
+    };
+    wire.mark = () => {
+      writes.push(0);
+      mark.call(wire);
+    };
     for (let turn = 0; turn < 20; turn++) {
       for (let index = 0; index < 10; index++) connection.send('message');
       await new Promise((resolve) => setTimeout(resolve, 2));

@@ -1,5 +1,4 @@
 import type { Buffer } from 'node:buffer';
-import type { Socket } from 'node:net';
 import {
   CONNECTION_LIMITS,
   ConnectionCounters,
@@ -10,6 +9,7 @@ import {
   sendQueues,
   TcpConnection,
   turnWriter,
+  type Wire,
 } from '../../../core/net/mod.js';
 import { deadlines, type Expiring } from '../../../core/timers/mod.js';
 import { type GatewayWorkerError, type Logger, LogThrottle, sameSecret } from '../../../util/mod.js';
@@ -93,7 +93,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
     });
     const { listenIp: host, lanPort: port } = options;
     const text = `tcp://${hostPort(host, port)}`;
-    this.#listener = new Listener({ scheme: 'tcp', host, port, text }, (socket) => this.#accept(socket));
+    this.#listener = new Listener({ scheme: 'tcp', host, port, text }, (wire) => this.#accept(wire));
   }
 
   async open(events: GatewayLinkEvents): Promise<GatewayIdentity> {
@@ -195,8 +195,8 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
     if (peer.worker !== null) this.workerLeft(peer.worker);
   }
 
-  #accept(socket: Socket): void {
-    const connection = new TcpConnection(socket, linkCodec, this, this.#limits);
+  #accept(wire: Wire): void {
+    const connection = new TcpConnection(wire, linkCodec, this, this.#limits);
     // As in the original: without a secret key everybody who reaches the inner port may command.
     const peer = new InnerPeer(this, connection, this.#options.secretKey === '');
     connection.context = peer;
