@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { Server, Socket } from 'node:net';
 import process from 'node:process';
+import { TLSSocket } from 'node:tls';
 import { getSystemErrorName } from 'node:util';
 import type { Wire, WireEnd } from './wire.js';
 
@@ -59,8 +60,10 @@ export class HandleWire implements Wire {
     return true;
   }
 
-  /** Takes the handle of a socket that has just connected and read nothing; null: it must keep it. */
+  /** Takes the handle of a socket that has just connected; null: it must keep it. */
   static takeOver(socket: Socket): HandleWire | null {
+    // What it was handed before it was connected it has yet to write.
+    if (socket instanceof TLSSocket || socket.writableLength > 0) return null;
     const holder = socket as unknown as { _handle: unknown };
     const handle = holder._handle;
     if (stream === null || !isHandle(handle)) return null;
@@ -191,9 +194,9 @@ const UV_EOF = -4095;
 
 /**
  * All reads of the process go here: what is read is used up, or copied by whoever needs it longer, before the next read.
- * Large enough that the events of a busy turn come over a link in one read.
+ * As large as what a socket reads at once: this much of a client that is paused may have to be kept.
  */
-const READ_BUFFER = Buffer.allocUnsafeSlow(256 * 1024);
+const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 let lastRead = READ_BUFFER;
 
 /** The beginning of the read buffer. Messages tend to be alike: a view serves again as long as their length is the same. */

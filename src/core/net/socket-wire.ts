@@ -12,9 +12,12 @@ type WireSocket = Socket & { [kEnd]?: WireEnd };
 /** A socket of Node.js: TLS, and whatever has no handle of its own. Its listeners are shared by all sockets. */
 export class SocketWire implements Wire {
   readonly #socket: WireSocket;
+  readonly #connecting: boolean;
 
-  constructor(socket: Socket) {
+  /** @param connecting the socket is being connected: `connected` tells */
+  constructor(socket: Socket, connecting = false) {
     this.#socket = socket;
+    this.#connecting = connecting;
   }
 
   get remoteAddress(): string {
@@ -52,7 +55,7 @@ export class SocketWire implements Wire {
     socket.on('end', onEnd);
     socket.on('error', onError);
     socket.on('close', onClose);
-    if (socket.connecting || socket.pending) socket.on('connect', onConnect);
+    if (this.#connecting) socket.on('connect', onConnect);
     // Asked once, a socket remembers; when it is gone, which a handler of the end wants to know of whom, it can't be asked.
     else void socket.remoteAddress;
   }

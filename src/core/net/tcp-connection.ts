@@ -632,7 +632,7 @@ export function connectTcp(
     keepAliveInitialDelay: KEEP_ALIVE_MS,
     allowHalfOpen: true,
   });
-  return new TcpConnection(new SocketWire(socket), codec, owner, limits, true);
+  return new TcpConnection(new SocketWire(socket, true), codec, owner, limits, true);
 }
 
 /** Bytes that wait for the peers of these connections. */
