@@ -11,6 +11,15 @@ import { ROWS } from './rows/rows.mjs';
 import { Stage } from './stage.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** What is being measured with at the moment; none of it is to outlive the benchmark. */
+let playing;
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, async () => {
+    await playing?.end();
+    process.exit(130);
+  });
+}
 
 try {
   const options = readOptions(process.argv.slice(2));
@@ -66,6 +75,7 @@ async function measureRow(row, { peers, repeat, settings }) {
   for (let round = 0; round < repeat; round++) {
     for (const peer of peers.filter((name) => row.peers.includes(name))) {
       const stage = new Stage(peer, settings);
+      playing = stage;
       try {
         runs[peer].push(await row.run(stage));
       } catch (error) {

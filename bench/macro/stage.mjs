@@ -9,8 +9,11 @@ const SELECT_CONNECTIONS = 950;
 /** From these shares of a core on the load is the one that is out of breath, and the server is not. */
 const LOAD_BUSY = 0.95;
 const SERVER_IDLE = 0.9;
-const SETTLE_STEP_MS = 2500;
-const SETTLE_MS = 40_000;
+/** Memory has settled when it changed by less than this in so many steps. */
+const SETTLED_BYTES = 512 * 1024;
+const SETTLE_STEPS = 6;
+const SETTLE_STEP_MS = 1000;
+const SETTLE_MS = 60_000;
 
 export class Stage {
   peer;
@@ -125,21 +128,27 @@ export class Stage {
     };
   }
 
-  /** Waits until the memory of the server no longer shrinks; answers with the bytes it has. */
+  /** Waits until the memory of the server no longer changes; answers with the bytes it has. */
   async settledMemory() {
     const deadline = performance.now() + SETTLE_MS;
-    let least = Number.POSITIVE_INFINITY;
+    const last = [];
     for (;;) {
-      await sleep(this.settings.quick ? 500 : SETTLE_STEP_MS);
-      const memory = this.server.memory();
-      if (memory > least * 0.998) return Math.min(memory, least);
-      if (performance.now() > deadline) return Math.min(memory, least);
-      least = Math.min(least, memory);
+      await sleep(this.settings.quick ? 200 : SETTLE_STEP_MS);
+      last.push(this.server.memory());
+      if (last.length > SETTLE_STEPS) last.shift();
+      const spread = Math.max(...last) - Math.min(...last);
+      if (last.length === SETTLE_STEPS && spread < SETTLED_BYTES) return last.at(-1);
+      if (performance.now() > deadline) {
+        this.notes.add(
+          `memory did not settle within ${SETTLE_MS / 1000} s: ${Math.round(spread / 1024)} KB up and down`,
+        );
+        return last.at(-1);
+      }
     }
   }
 
   async end() {
-    for (const load of this.#loads) await load.end();
+    for (const load of this.#loads.splice(0)) await load.end();
     await this.server?.stop();
   }
 

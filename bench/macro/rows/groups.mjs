@@ -19,6 +19,7 @@ const byConnections = [
     const gateways = Math.ceil(CONNECTIONS.at(-1) / connectionsPerProcess());
     await stage.begin({ gateways });
     const members = await membersOf(stage);
+    await costOf(stage, members, kind);
     const crowd = await stage.crowd();
     const all = [];
     for (const count of scaled(stage, CONNECTIONS)) {
@@ -77,6 +78,7 @@ async function membersOf(stage) {
   return members;
 }
 
+/** Called once before the first point, so that all points are measured with the code compiled. */
 async function costOf(stage, members, kind) {
   await members.start({ message: messageOf(kind, 64), inFlight: IN_FLIGHT, senders: 1 });
   const { cpu } = await stage.measure(members);

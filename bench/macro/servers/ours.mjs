@@ -1,9 +1,10 @@
 // Gateways and one worker, each a process, on the built package.
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { BusinessWorker, Gateway, gateway, Register, run } from '../../../dist/mod.js';
 import { collectOften } from './collect-often.mjs';
 
-const { REGISTER_PORT, CLIENT_PORT, PROTOCOL, GATEWAYS, TLS, COLLECT } = process.env;
+const { REGISTER_PORT, CLIENT_PORT, PROTOCOL, GATEWAYS, TLS, COLLECT, FOLDER } = process.env;
 if (COLLECT) collectOften();
 
 const registerAddress = `127.0.0.1:${REGISTER_PORT}`;
@@ -65,4 +66,5 @@ new Gateway(`${PROTOCOL}://0.0.0.0:${CLIENT_PORT}`, {
 });
 new BusinessWorker({ registerAddress, events: { onMessage } });
 
-await run({ logLevel: 'warn' });
+// That events wait until the worker has joined, at the start, is no news.
+await run({ logLevel: 'error', pidFile: join(FOLDER, 'ours.pid') });

@@ -53,7 +53,6 @@ export async function startServer(peer, want, { core, php, phpExtension }) {
       FOLDER: folder,
     },
     stdio: ['ignore', 'ignore', 'inherit'],
-    detached: true,
   });
   const exited = once(child, 'exit');
   const wire = peer === 'socketio' ? 'socketio' : (want.protocol ?? 'websocket');
@@ -68,22 +67,23 @@ export async function startServer(peer, want, { core, php, phpExtension }) {
       return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null;
     },
     async stop() {
+      const tree = treeOf(child.pid);
       child.kill('SIGINT');
       const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
       await exited;
       clearTimeout(timer);
-      endGroup(child.pid);
+      for (const pid of tree) end(pid);
       rmSync(folder, { recursive: true, force: true });
     },
   };
 }
 
-/** Whatever a server left behind. */
-function endGroup(pid) {
+/** For what a server left behind. */
+function end(pid) {
   try {
-    process.kill(-pid, 'SIGKILL');
+    process.kill(pid, 'SIGKILL');
   } catch {
-    // There is nobody.
+    // It has ended, as it should.
   }
 }
 
