@@ -111,7 +111,7 @@ export class Stage {
     const elapsed = (ended.at - begun.at) / 1000;
     const messages = ended.messages - begun.messages;
     if (messages === 0) throw new Error('nothing came back');
-    if (ended.wrong > 0) throw new Error(`${ended.wrong} of ${ended.checked} messages that were checked were wrong`);
+    if (ended.wrong > 0) throw new Error(`${ended.wrong} messages were wrong; ${ended.checked} were compared whole`);
     if (ended.lost > 0) throw new Error(`${ended.lost} connections were lost`);
     const serverShare = (ended.cpu - begun.cpu) / elapsed;
     const loadShare = (ended.load - begun.load) / elapsed;

@@ -83,8 +83,9 @@ export class Connection {
     else answer(this, opcode, bytes, start, end);
   }
 
-  /** Of some messages, whether what has been read of them is right. */
+  /** Whether what has been read of a message is right: of each the first byte, of some all. */
   check(bytes, start, end) {
+    if (end > start && bytes[start] !== this.expected[0]) this.group.wrong++;
     if (this.seen++ % SAMPLE !== 0) return;
     if (bytes.compare(this.expected, 0, end - start, start, end) !== 0) this.group.wrong++;
     this.group.checked++;
