@@ -95,6 +95,11 @@ const LINGER_SECONDS = 1;
 /** A peer that broke the protocol is not waited for as long as one that is leaving in order. */
 const FAILED_CLOSE_SECONDS = 2;
 
+/** Whether the turn writer knows that there is something to write. */
+const SCHEDULED = { no: 0, inBulk: 1, forThisTurn: 2 } as const;
+
+type Scheduled = (typeof SCHEDULED)[keyof typeof SCHEDULED];
+
 let lastId = 0;
 
 /**
@@ -123,7 +128,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   #early: ByteQueue | null = null;
   /** What was sent during this turn. */
   #pending: FrameRun | null = null;
-  #scheduled = false;
+  #scheduled: Scheduled = SCHEDULED.no;
   /** The wire will tell when its queue has drained. */
   #marked = false;
   /** `onFull` was told, and `onDrain` not yet. */
@@ -257,7 +262,10 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
       this.#queueEarly(frame.buffer, frame.start, frame.end);
     } else {
       this.#pending = appendShared(this.#pending, frame);
-      this.#schedule();
+      if (this.#scheduled === SCHEDULED.no) {
+        this.#scheduled = SCHEDULED.inBulk;
+        turnWriter.scheduleBulk(this);
+      }
     }
     this.#checkFull();
     return true;
@@ -334,7 +342,9 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
 
   /** @internal */
   flushTurn(): boolean {
-    this.#scheduled = false;
+    // One that was in the bulk and then had something of its own to send has been flushed for that.
+    if (this.#scheduled === SCHEDULED.no) return false;
+    this.#scheduled = SCHEDULED.no;
     return this.#write();
   }
 
@@ -523,8 +533,8 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   }
 
   #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
+    if (this.#scheduled === SCHEDULED.forThisTurn) return;
+    this.#scheduled = SCHEDULED.forThisTurn;
     turnWriter.schedule(this);
   }
 

@@ -107,27 +107,53 @@ export function appendShared(run: FrameRun | null, frame: SharedFrame): FrameRun
 
 /** A socket with something to write at the end of the turn. */
 export interface TurnFlushed {
-  /** Writes what is pending; returns true when the bytes are still needed afterwards (the kernel did not take all). */
+  /**
+   * Writes what is pending, if anything is; returns true when the bytes are still needed afterwards (the kernel did not take
+   * all).
+   */
   flushTurn(): boolean;
 }
 
-/** Collects the sockets that have something to write and flushes them once per turn of the loop. */
+/**
+ * So long a turn writes what only broadcasts have brought, in milliseconds, before the loop goes on. A write costs some
+ * 3 µs: a broadcast to 50,000 in one go would hold up everybody else for 150 ms.
+ */
+const BULK_SLICE_MS = 2;
+/** Sockets between two looks at the clock. */
+const BULK_STEP = 64;
+
+/**
+ * Collects the sockets that have something to write and flushes them once per turn of the loop.
+ *
+ * Sockets that were sent shared frames and nothing else come behind the others, and a great many of them over several
+ * turns. One that is sent something of its own meanwhile is written at the end of that turn, all it has in order.
+ */
 export class TurnWriter {
-  /** Where frames are built. Ranges of it are good until the end of the turn, unless a flush says it still needs them. */
+  /** Where frames are built. Ranges of it are good until they are flushed, unless a flush says it still needs them. */
   readonly arena = new Arena();
+  readonly #sliceMs: number;
   #dirty: TurnFlushed[] = [];
   #flushing: TurnFlushed[] = [];
+  /** Those with shared frames only, and how many of them were flushed. */
+  #bulk: TurnFlushed[] = [];
+  #bulkDone = 0;
   #scheduled = false;
   #retained = false;
 
-  /** Has `target.flushTurn()` called once at the end of this turn; to be called once per turn and target. */
+  constructor(sliceMs = BULK_SLICE_MS) {
+    this.#sliceMs = sliceMs;
+  }
+
+  /** Has `target.flushTurn()` called at the end of this turn; to be called once per turn and target. */
   schedule(target: TurnFlushed): void {
     this.#dirty.push(target);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    // The check phase comes when every socket that was readable in this turn has been read: later than a microtask,
-    // which runs after each socket's read and would write once per read.
-    setImmediate(flushTurnWriter);
+    this.#endThisTurn();
+  }
+
+  /** Has `target.flushTurn()` called soon: at the end of this turn, or of a later one when there are very many. */
+  scheduleBulk(target: TurnFlushed): void {
+    this.#bulk.push(target);
+    this.#endThisTurn();
   }
 
   /** To be called by a socket that wrote before the end of the turn and whose bytes the kernel did not all take. */
@@ -135,33 +161,70 @@ export class TurnWriter {
     this.#retained = true;
   }
 
-  /** Writes everything now. Runs at the end of the turn; a process that is about to exit may call it too. */
+  /** Writes everything now; for a process that is about to exit or to leave somebody. */
   flush(): void {
+    this.#flushDirty();
+    this.#flushBulk(Number.POSITIVE_INFINITY);
+    this.#releaseArena();
+  }
+
+  /** @internal Runs at the end of the turn. */
+  endTurn(): void {
+    this.#scheduled = false;
+    this.#flushDirty();
+    this.#flushBulk(this.#sliceMs);
+    if (this.#bulk.length > 0) this.#endThisTurn();
+    this.#releaseArena();
+  }
+
+  #endThisTurn(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // The check phase comes when every socket that was readable in this turn has been read: later than a microtask,
+    // which runs after each socket's read and would write once per read.
+    setImmediate(endTurn, this);
+  }
+
+  #flushDirty(): void {
     const flushing = this.#dirty;
     this.#dirty = this.#flushing;
     this.#flushing = flushing;
-    this.#scheduled = false;
-    let retained = this.#retained;
-    this.#retained = false;
-    for (const target of flushing) {
-      if (target.flushTurn()) retained = true;
-    }
+    for (const target of flushing) this.#retained = target.flushTurn() || this.#retained;
     flushing.length = 0;
-    // A write the kernel took whole has left no reader of the arena: the same, cache-warm memory serves the next turn.
-    // A handler that was told of a drain may have sent already: then the turn goes on.
-    if (this.#dirty.length > 0) {
-      this.#retained ||= retained;
-    } else {
-      if (retained || this.#retained) this.arena.abandon();
-      else this.arena.rewind();
-      this.#retained = false;
+  }
+
+  #flushBulk(sliceMs: number): void {
+    const bulk = this.#bulk;
+    if (bulk.length === 0) return;
+    const until = bulk.length > BULK_STEP ? performance.now() + sliceMs : 0;
+    while (this.#bulkDone < bulk.length) {
+      const step = this.#bulkDone + BULK_STEP;
+      // A handler that is told of a drain may flush, and have done all of this when it returns.
+      while (this.#bulkDone < step && this.#bulkDone < bulk.length) {
+        const target = bulk[this.#bulkDone++] as TurnFlushed;
+        this.#retained = target.flushTurn() || this.#retained;
+      }
+      if (this.#bulkDone < bulk.length && performance.now() >= until) return;
     }
+    bulk.length = 0;
+    this.#bulkDone = 0;
+  }
+
+  /**
+   * A write the kernel took whole has left no reader of the arena: the same, cache-warm memory serves the next turn.
+   * A handler that was told of a drain may have sent already: then the turn goes on.
+   */
+  #releaseArena(): void {
+    if (this.#dirty.length > 0 || this.#bulk.length > 0) return;
+    if (this.#retained) this.arena.abandon();
+    else this.arena.rewind();
+    this.#retained = false;
   }
 }
 
 /** The writer of this process. */
 export const turnWriter = new TurnWriter();
 
-function flushTurnWriter(): void {
-  turnWriter.flush();
+function endTurn(writer: TurnWriter): void {
+  writer.endTurn();
 }

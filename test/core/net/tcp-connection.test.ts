@@ -86,6 +86,36 @@ test('a broadcast is one write per socket, and the same bytes for all', async ()
   expect(new Set(writes.map(([bytes]) => bytes)).size).toBe(2);
 });
 
+test('a broadcast to very many lets others go on, and what one of them is sent of its own comes at once, in order', async () => {
+  const listener = await listening();
+  const count = 300;
+  const peers = await Promise.all(Array.from({ length: count }, () => dial(listener.port)));
+  await listener.accepted(count - 1);
+  const order: number[] = [];
+  listener.wires.forEach((wire, index) => {
+    const write = wire.write.bind(wire);
+    wire.write = (bytes: Buffer) => {
+      order.push(index);
+      // So slow that a slice is a few of them.
+      const until = performance.now() + 0.2;
+      while (performance.now() < until);
+      write(bytes);
+    };
+  });
+  const frame = shareFrame(listener.connections[0]?.codec ?? tcpCodec, 'all', false);
+  for (const connection of listener.connections) connection.sendShared(frame);
+  await turn();
+  expect(order.length).toBeLessThan(count);
+  const last = listener.connections[count - 1] as TcpConnection;
+  last.send('own');
+  await eventually('all written', () => order.length === count);
+  expect(order.indexOf(count - 1)).toBeLessThan(count - 1);
+  await Promise.all(peers.map((peer) => peer.received('all\n')));
+  const texts = new Map(peers.map((peer) => [peer.socket.localPort, peer]));
+  await texts.get(last.remotePort)?.received('all\nown\n');
+  expect(peers.filter(({ text }) => text === 'all\n')).toHaveLength(count - 1);
+});
+
 test('empty messages are taken and write nothing', async () => {
   const { peer, connection } = await connected({ codec: tcpCodec });
   expect(connection.send('')).toBe(true);

@@ -262,3 +262,54 @@ test('a flush inside a flush loses nobody', () => {
   writer.flush();
   expect([a.flushes, b.flushes, late.flushes]).toEqual([1, 1, 1]);
 });
+
+test('very many that were only broadcast to are flushed over several turns, in order, and others in between', () => {
+  const writer = new TurnWriter(0);
+  const flushed: number[] = [];
+  const { buffer } = writer.arena;
+  writer.arena.offset = 10;
+  for (let index = 0; index < 200; index++) {
+    const target = new Target();
+    target.whenFlushed = () => flushed.push(index);
+    writer.scheduleBulk(target);
+  }
+  const single = new Target();
+  single.whenFlushed = () => flushed.push(-1);
+  writer.endTurn();
+  expect(flushed).toEqual(Array.from({ length: 64 }, (_, index) => index));
+  // Its bytes are still needed.
+  expect(writer.arena.offset).toBe(10);
+  writer.schedule(single);
+  writer.endTurn();
+  expect(flushed.indexOf(-1)).toBe(64);
+  writer.endTurn();
+  writer.endTurn();
+  expect(flushed.filter((index) => index >= 0)).toEqual(Array.from({ length: 200 }, (_, index) => index));
+  expect(writer.arena.buffer === buffer).toBe(true);
+  expect(writer.arena.offset).toBe(0);
+});
+
+test('a slab that one of them retained is given up when all are flushed, not before', () => {
+  const writer = new TurnWriter(0);
+  const { buffer } = writer.arena;
+  const targets = Array.from({ length: 100 }, () => new Target());
+  (targets[0] as Target).retains = true;
+  for (const target of targets) writer.scheduleBulk(target);
+  writer.endTurn();
+  expect(writer.arena.buffer === buffer).toBe(true);
+  writer.endTurn();
+  expect(writer.arena.buffer === buffer).toBe(false);
+});
+
+test('a flush writes them all, also inside a flush', () => {
+  const writer = new TurnWriter(0);
+  const targets = Array.from({ length: 300 }, () => new Target());
+  const [first] = targets as [Target];
+  first.whenFlushed = () => {
+    first.whenFlushed = () => {};
+    writer.flush();
+  };
+  for (const target of targets) writer.scheduleBulk(target);
+  writer.flush();
+  expect(targets.map(({ flushes }) => flushes)).toEqual(targets.map(() => 1));
+});
