@@ -65,8 +65,10 @@ describe.skipIf(missing !== undefined)('the real chat in a real browser', () => 
     await ann.screenshot({ path: picture });
     if (process.env.SHOW_PICTURES !== undefined) process.stdout.write(`${picture}\n`);
 
+    // Waited for from before: it may be over when the new process is known to be there.
+    const reconnecting = ann.locator('#state', { hasText: 'Reconnecting' }).waitFor();
     await chat.replace('WebSocketGateway:0');
-    await ann.locator('#state', { hasText: 'Reconnecting' }).waitFor();
+    await reconnecting;
     await ann.locator('#state', { hasText: 'Connected' }).waitFor();
     await bob.locator('#state', { hasText: 'Connected' }).waitFor();
     await say(ann, 'Back again');

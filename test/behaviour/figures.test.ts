@@ -17,7 +17,7 @@ interface Shown {
 
 async function show(script: Script): Promise<Shown> {
   const known = script.count(/^shown /gm);
-  script.kill('SIGUSR2');
+  script.kill('SIGPWR');
   const line = await eventually('an answer', () => [...script.output.matchAll(/^shown (.*)\n/gm)][known]?.[1]);
   return JSON.parse(line);
 }
