@@ -112,11 +112,12 @@ export class Clients<Connection = unknown> {
     return this.#byUid.get(uid) ?? NOBODY;
   }
 
-  joinGroup(entry: ClientEntry<Connection>, group: string): void {
+  /** @returns whether it is the first member: the group has just come into being */
+  joinGroup(entry: ClientEntry<Connection>, group: string): boolean {
     entry.groups ??= new Set();
-    if (entry.groups.has(group)) return;
+    if (entry.groups.has(group)) return false;
     entry.groups.add(group);
-    addTo(this.#byGroup, group, entry);
+    return addTo(this.#byGroup, group, entry);
   }
 
   leaveGroup(entry: ClientEntry<Connection>, group: string): void {
@@ -136,18 +137,12 @@ export class Clients<Connection = unknown> {
 
 const NOBODY: ReadonlySet<never> = new Set();
 
-/** The key under which a text finds a uid or a group: its UTF-8 bytes, one character each. */
-export function byteKey(text: string): string {
-  for (let i = 0; i < text.length; i++) {
-    if (text.charCodeAt(i) > 0x7f) return Buffer.from(text, 'utf8').toString('latin1');
-  }
-  return text;
-}
-
-function addTo<T>(index: Map<string, Set<T>>, key: string, member: T): void {
+/** @returns whether it is the first */
+function addTo<T>(index: Map<string, Set<T>>, key: string, member: T): boolean {
   const members = index.get(key);
   if (members === undefined) index.set(key, new Set([member]));
   else members.add(member);
+  return members === undefined;
 }
 
 /** An index entry goes with its last member, so that names nobody uses any more cost nothing. */

@@ -41,13 +41,12 @@ export function deliverAll(frame: SharedFrame, clients: Iterable<GatewayClientEn
 export function deliverExcept(
   frame: SharedFrame,
   clients: Iterable<GatewayClientEntry>,
-  exclude: readonly number[],
+  excluded: ReadonlySet<number> | null,
 ): void {
-  if (exclude.length === 0) {
+  if (excluded === null) {
     deliverAll(frame, clients);
     return;
   }
-  const excluded = new Set(exclude);
   for (const client of clients) {
     if (!excluded.has(client.connectionId)) client.connection.sendShared(frame);
   }

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, it, vi } from 'vitest';
-import { byteKey, type ClientEntry, Clients } from '../../../src/cluster/gateway/clients.js';
+import { type ClientEntry, Clients } from '../../../src/cluster/gateway/clients.js';
+import { byteKey } from '../../../src/cluster/protocol/mod.js';
 import { seededRandom } from '../../support/recording-sink.js';
 
 const MAX = 0xffff_ffff;

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
-import { parseSelectExt, type SelectCondition, serialize } from '../../protocol/mod.js';
-import { byteKey } from '../clients.js';
+import { byteKey, parseSelectExt, type SelectCondition, serialize } from '../../protocol/mod.js';
+
 import type { CommandHandler, GatewayClientEntry, GatewayContext } from '../context.js';
 import { nameBytes } from '../names.js';
 

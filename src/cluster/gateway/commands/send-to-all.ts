@@ -15,7 +15,8 @@ export const sendToAll: CommandHandler = (gateway, packet) => {
   const frame = frameBody(gateway, packet);
   if (frame === null) return;
   if (receivers.connections === null) {
-    deliverExcept(frame, gateway.clients.all, receivers.exclude);
+    const excluded = receivers.exclude.length === 0 ? null : new Set(receivers.exclude);
+    deliverExcept(frame, gateway.clients.all, excluded);
     return;
   }
   const clients: GatewayClientEntry[] = [];

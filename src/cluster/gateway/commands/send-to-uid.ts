@@ -1,5 +1,5 @@
-import { parseUidList } from '../../protocol/mod.js';
-import { byteKey } from '../clients.js';
+import { byteKey, parseUidList } from '../../protocol/mod.js';
+
 import type { CommandHandler } from '../context.js';
 import { deliverAll, frameBody } from '../frame.js';
 
