@@ -53,6 +53,34 @@ describe('Clients', () => {
     expect([...clients.groupNames]).toEqual([]);
   });
 
+  it('says of a join whether the group has just come into being', () => {
+    const clients = new Clients<string>(1);
+    const [a, b] = [clients.add('a', 0, 0), clients.add('b', 0, 0)];
+    expect([clients.joinGroup(a, 'g'), clients.joinGroup(a, 'g'), clients.joinGroup(b, 'g')]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    clients.leaveGroup(a, 'g');
+    clients.remove(b);
+    expect(clients.joinGroup(a, 'g')).toBe(true);
+    clients.ungroup('g');
+    expect([clients.joinGroup(b, 'g'), clients.joinGroup(a, 'g')]).toEqual([true, false]);
+  });
+
+  it('lists members in the order of their joining', () => {
+    const clients = new Clients<string>(1);
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => clients.add(name, 0, 0)) as [
+      ClientEntry<string>,
+      ClientEntry<string>,
+      ClientEntry<string>,
+    ];
+    for (const entry of [c, a, b, a]) clients.joinGroup(entry, 'g');
+    clients.leaveGroup(c, 'g');
+    clients.joinGroup(c, 'g');
+    expect([...clients.inGroup('g').keys()]).toEqual(['a', 'b', 'c']);
+  });
+
   it('agrees with a naive model over many random operations', () => {
     for (let seed = 1; seed <= 20; seed++) agreesWithModel(seed);
   });
@@ -110,7 +138,13 @@ function agreesWithModel(seed: number): void {
       const ids = (entries: Iterable<ClientEntry<number>>) => [...entries].map((entry) => entry.connectionId).sort();
       const all = [...model.values()];
       expect(ids(clients.withUid(each))).toEqual(ids(all.filter((m) => m.uid === each).map((m) => m.entry)));
-      expect(ids(clients.inGroup(each))).toEqual(ids(all.filter((m) => m.groups.has(each)).map((m) => m.entry)));
+      expect(ids(clients.inGroup(each).values())).toEqual(
+        ids(all.filter((m) => m.groups.has(each)).map((m) => m.entry)),
+      );
+    }
+    expect([...clients.connections]).toEqual([...clients.all].map(({ connection }) => connection));
+    for (const { entry, groups } of model.values()) {
+      expect([...(entry.groups ?? [])].map(({ name: group }) => group).sort()).toEqual([...groups].sort());
     }
     const inUse = names.filter((each) => [...model.values()].some((m) => m.groups.has(each)));
     expect([...clients.groupNames].sort()).toEqual(inUse.sort());

@@ -1,7 +1,7 @@
 import type { SharedFrame } from '../../../core/net/mod.js';
 import { byteKey, parseGroupExt } from '../../protocol/mod.js';
 import type { CommandHandler } from '../context.js';
-import { deliverExcept, frameBody } from '../frame.js';
+import { deliverExcept, excludedBy, frameBody } from '../frame.js';
 
 /** SEND_TO_GROUP: to each member of each group but some; a member of two of them gets it twice, as in the original. */
 export const sendToGroup: CommandHandler = (gateway, packet, { worker }) => {
@@ -10,7 +10,7 @@ export const sendToGroup: CommandHandler = (gateway, packet, { worker }) => {
     gateway.unusable(packet, 'a message reaches nobody: its list of groups is not JSON');
     return;
   }
-  const excluded = receivers.exclude.length === 0 ? null : new Set(receivers.exclude);
+  const excluded = excludedBy(gateway, receivers.exclude);
   let frame: SharedFrame | null = null;
   for (const group of receivers.groups) {
     const key = byteKey(group);
@@ -22,6 +22,6 @@ export const sendToGroup: CommandHandler = (gateway, packet, { worker }) => {
     }
     frame ??= frameBody(gateway, packet);
     if (frame === null) return;
-    deliverExcept(frame, members, excluded);
+    deliverExcept(frame, members.keys(), excluded);
   }
 };
