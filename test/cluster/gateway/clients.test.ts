@@ -65,7 +65,7 @@ describe('Clients', () => {
     clients.remove(b);
     expect(clients.joinGroup(a, 'g')).toBe(true);
     clients.ungroup('g');
-    expect([clients.joinGroup(b, 'g'), clients.joinGroup(a, 'g')]).toEqual([true, false]);
+    expect([clients.joinGroup(a, 'g'), clients.joinGroup(a, 'g')]).toEqual([true, false]);
   });
 
   it('lists members in the order of their joining', () => {
