@@ -149,8 +149,8 @@ export class GatewayApi {
   }
 
   joinGroup(clientId: string, group: Group): boolean {
-    const { gateway, connectionId } = this.#find(clientId);
     const name = nameOf('group', group);
+    const { gateway, connectionId } = this.#find(clientId);
     return gateway !== undefined && this.#join(gateway, connectionId, name);
   }
 

@@ -14,7 +14,7 @@ export class AbsentGroups {
   readonly #groups = new Set<string>();
   #joins = 0;
 
-  /** How many JOIN_GROUP were sent, modulo 2^32: goes with each SEND_TO_GROUP as its connection id. */
+  /** A count that goes up with each JOIN_GROUP, modulo 2^32; in each SEND_TO_GROUP it stands as the connection id. */
   get joins(): number {
     return this.#joins;
   }

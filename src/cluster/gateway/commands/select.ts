@@ -1,6 +1,5 @@
 import type { Buffer } from 'node:buffer';
 import { byteKey, parseSelectExt, type SelectCondition, serialize } from '../../protocol/mod.js';
-
 import type { Group } from '../clients.js';
 import type { CommandHandler, GatewayClientEntry, GatewayContext } from '../context.js';
 import { nameBytes } from '../names.js';

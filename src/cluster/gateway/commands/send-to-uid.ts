@@ -1,6 +1,5 @@
 import type { SharedFrame } from '../../../core/net/mod.js';
 import { byteKey, parseUidList } from '../../protocol/mod.js';
-
 import type { CommandHandler } from '../context.js';
 import { frameBody } from '../frame.js';
 
