@@ -1,7 +1,13 @@
 import { Buffer } from 'node:buffer';
 import { BusinessProcess, type BusinessProcessOptions } from '../../src/cluster/business/business-process.js';
 import type { Events } from '../../src/cluster/business/mod.js';
-import type { Extension, GatewayPeer, LinkFigures, WorkerLink } from '../../src/cluster/link/mod.js';
+import {
+  AbsentGroups,
+  type Extension,
+  type GatewayPeer,
+  type LinkFigures,
+  type WorkerLink,
+} from '../../src/cluster/link/mod.js';
 import { Command, FLAG_SCALAR, type PacketHead, PacketView, serialize } from '../../src/cluster/protocol/mod.js';
 import { RecordingLogger } from './recording-logger.js';
 
@@ -23,6 +29,7 @@ export class FakePeer implements GatewayPeer {
   live = true;
   undecided = false;
   extensions: Extension[] = ['binary'];
+  readonly absentGroups = new AbsentGroups();
   readonly sent: Sent[] = [];
   answer: (head: PacketHead, ext: string) => Promise<Buffer> = () => new Promise(() => {});
 

@@ -58,6 +58,10 @@ export class FakeWorker implements WorkerPeer {
     this.events.push(event);
     return true;
   }
+
+  tell(head: PacketHead, ext: Buffer): void {
+    this.events.push({ head: { ...head }, session: ext.toString('latin1'), body: Buffer.alloc(0) });
+  }
 }
 
 /** A gateway's end of a link that exists only in memory. */

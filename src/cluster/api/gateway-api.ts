@@ -3,7 +3,7 @@ import type { GatewayDirectory, GatewayPeer } from '../link/mod.js';
 import { Command, connectionsExt, excludeExt, groupExt, nameListExt, serialize } from '../protocol/mod.js';
 import { addressOf, addressOfKey, gatewayKey, idsByGateway, without } from './client-ids.js';
 import { type Group, nameList, nameOf, namesOf, type Uid } from './names.js';
-import { type Message, type MessageOptions, Outbox } from './outbox.js';
+import { bodyOf, flagOf, type Message, type MessageOptions, Outbox } from './outbox.js';
 import {
   clientIdsByGroup,
   clientIdsOf,
@@ -101,14 +101,28 @@ export class GatewayApi {
     return this.#outbox.messageToEvery(Command.SEND_TO_UID, message, options, () => ext);
   }
 
-  /** To every member of one group, or of several; a member of two of them gets it twice, as in the original. */
+  /**
+   * To every member of one group, or of several; a member of two of them gets it twice, as in the original. A gateway of ours
+   * that has said to this worker that none of the groups has a member there is left out: it is not concerned.
+   */
   sendToGroup(group: Group | readonly Group[], message: Message, options: SendToGroupOptions = {}): boolean {
     const groups = namesOf('group', group);
     if (groups.length === 0) return true;
     const exclude = idsByGateway(options.exclude ?? []);
-    return this.#outbox.messageToEvery(Command.SEND_TO_GROUP, message, options, (gateway) =>
-      groupExt(groups, exclude.get(gatewayKey(gateway)) ?? []),
-    );
+    const body = bodyOf(message);
+    const flag = flagOf(message, options);
+    const ext = groupExt(groups);
+    let sent = true;
+    let known = false;
+    for (const gateway of this.#directory.gateways) {
+      known = true;
+      if (gateway.absentGroups.hasAll(groups)) continue;
+      const ids = exclude.get(gatewayKey(gateway));
+      const extHere = ids === undefined ? ext : groupExt(groups, ids);
+      const joins = gateway.supports('groups') ? gateway.absentGroups.joins : 0;
+      sent = this.#outbox.send(gateway, Command.SEND_TO_GROUP, joins, extHere, body, flag) && sent;
+    }
+    return known && sent;
   }
 
   // ---- changes ----
@@ -135,7 +149,9 @@ export class GatewayApi {
   }
 
   joinGroup(clientId: string, group: Group): boolean {
-    return this.#change(Command.JOIN_GROUP, clientId, nameOf('group', group));
+    const name = nameOf('group', group);
+    const { gateway, connectionId } = this.#find(clientId);
+    return gateway !== undefined && this.#join(gateway, connectionId, name);
   }
 
   leaveGroup(clientId: string, group: Group): boolean {
@@ -342,8 +358,19 @@ export class GatewayApi {
   }
 
   /** @internal */
-  groupOfPeer(gateway: GatewayPeer, cmd: number, connectionId: number, group: Group): boolean {
-    return this.changePeer(gateway, cmd, connectionId, nameOf('group', group));
+  joinGroupOfPeer(gateway: GatewayPeer, connectionId: number, group: Group): boolean {
+    return this.#join(gateway, connectionId, nameOf('group', group));
+  }
+
+  /** @internal */
+  leaveGroupOfPeer(gateway: GatewayPeer, connectionId: number, group: Group): boolean {
+    return this.changePeer(gateway, Command.LEAVE_GROUP, connectionId, nameOf('group', group));
+  }
+
+  /** What is sent to the group from now on goes there again, whatever the gateway has said or is saying. */
+  #join(gateway: GatewayPeer, connectionId: number, group: string): boolean {
+    gateway.absentGroups.joining(group);
+    return this.changePeer(gateway, Command.JOIN_GROUP, connectionId, group);
   }
 
   #change(cmd: number, clientId: string, ext: string): boolean {

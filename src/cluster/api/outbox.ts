@@ -44,26 +44,7 @@ export class Outbox {
     message: Message,
     options: MessageOptions,
   ): boolean {
-    const raw = options.raw === true ? FLAG_RAW : 0;
-    switch (typeof message) {
-      case 'string':
-        return this.#scalar(gateway, cmd, connectionId, raw, ext, message, options.binary === true);
-      case 'object':
-        if (!(message instanceof Uint8Array)) {
-          return this.packet(gateway, cmd, connectionId, 0, ext, serialize(message));
-        }
-        return this.#scalar(gateway, cmd, connectionId, raw, ext, bufferOf(message), options.binary !== false);
-      case 'number':
-      case 'boolean':
-      case 'bigint':
-        return this.packet(gateway, cmd, connectionId, FLAG_SCALAR | raw, ext, String(message));
-      default:
-        throw new ApiError(
-          'GW_API_MESSAGE',
-          `a message can't be ${typeof message}; expected a text, a Buffer or a value`,
-          { type: typeof message },
-        );
-    }
+    return this.send(gateway, cmd, connectionId, ext, bodyOf(message), flagOf(message, options));
   }
 
   /** A message to every gateway. @returns false also when none is known */
@@ -73,13 +54,31 @@ export class Outbox {
     options: MessageOptions,
     extFor: (gateway: GatewayPeer) => string,
   ): boolean {
+    const body = bodyOf(message);
+    const flag = flagOf(message, options);
     let sent = true;
     let known = false;
     for (const gateway of this.#directory.gateways) {
       known = true;
-      sent = this.message(gateway, cmd, 0, extFor(gateway), message, options) && sent;
+      sent = this.send(gateway, cmd, 0, extFor(gateway), body, flag) && sent;
     }
     return known && sent;
+  }
+
+  /** A message to one of several gateways, for which `bodyOf` and `flagOf` were asked once. */
+  send(
+    gateway: GatewayPeer,
+    cmd: number,
+    connectionId: number,
+    ext: string,
+    body: string | Buffer,
+    flag: number,
+  ): boolean {
+    if ((flag & FLAG_BINARY) === 0) return this.packet(gateway, cmd, connectionId, flag, ext, body);
+    // As text, which is all that a gateway of the original has, bytes would make WebSocket clients of ours hang up.
+    if ((flag & FLAG_RAW) === 0 && gateway.undecided) return false;
+    const known = gateway.supports('binary') ? flag : flag & ~FLAG_BINARY;
+    return this.packet(gateway, cmd, connectionId, known, ext, body);
   }
 
   /** A command without a body. */
@@ -96,21 +95,6 @@ export class Outbox {
       sent = this.command(gateway, cmd, 0, ext) && sent;
     }
     return known && sent;
-  }
-
-  #scalar(
-    gateway: GatewayPeer,
-    cmd: number,
-    connectionId: number,
-    raw: number,
-    ext: string,
-    message: string | Buffer,
-    binary: boolean,
-  ): boolean {
-    // As text, which is all that a gateway of the original has, bytes would make WebSocket clients of ours hang up.
-    if (binary && raw === 0 && gateway.undecided) return false;
-    const flag = binary && gateway.supports('binary') ? FLAG_BINARY : 0;
-    return this.packet(gateway, cmd, connectionId, FLAG_SCALAR | raw | flag, ext, message);
   }
 
   packet(
@@ -131,6 +115,35 @@ export class Outbox {
     head.flag = flag;
     return gateway.send(head, ext, body);
   }
+}
+
+/** @throws ApiError `GW_API_MESSAGE`; PhpSerializeError for a value that PHP has no form for */
+export function bodyOf(message: Message): string | Buffer {
+  switch (typeof message) {
+    case 'string':
+      return message;
+    case 'object':
+      return message instanceof Uint8Array ? bufferOf(message) : serialize(message);
+    case 'number':
+    case 'boolean':
+    case 'bigint':
+      return String(message);
+    default:
+      throw new ApiError(
+        'GW_API_MESSAGE',
+        `a message can't be ${typeof message}; expected a text, a Buffer or a value`,
+        { type: typeof message },
+      );
+  }
+}
+
+/** The flags of a message to a gateway that knows all of them. */
+export function flagOf(message: Message, options: MessageOptions): number {
+  const raw = options.raw === true ? FLAG_RAW : 0;
+  if (typeof message === 'string') return FLAG_SCALAR | raw | (options.binary === true ? FLAG_BINARY : 0);
+  if (typeof message !== 'object') return FLAG_SCALAR | raw;
+  if (!(message instanceof Uint8Array)) return 0;
+  return FLAG_SCALAR | raw | (options.binary === false ? 0 : FLAG_BINARY);
 }
 
 /** The same bytes. What libraries of the web give is a Uint8Array. */

@@ -97,11 +97,11 @@ export class Client<Session extends object = Record<string, unknown>> {
   }
 
   joinGroup(group: Group): boolean {
-    return this.gateway.groupOfPeer(this.#peer, Command.JOIN_GROUP, this.#connectionId, group);
+    return this.gateway.joinGroupOfPeer(this.#peer, this.#connectionId, group);
   }
 
   leaveGroup(group: Group): boolean {
-    return this.gateway.groupOfPeer(this.#peer, Command.LEAVE_GROUP, this.#connectionId, group);
+    return this.gateway.leaveGroupOfPeer(this.#peer, this.#connectionId, group);
   }
 
   toString(): string {

@@ -6,6 +6,19 @@ const NO_SESSION = Buffer.alloc(0);
 const MAX_CONNECTION_ID = 0xffff_ffff;
 
 /**
+ * A group with members. They stand under their connections, which are all that a send looks at: looking at each client as well
+ * made a delivery half as dear again where there are more clients than a processor's caches hold (bench/micro/group-send.ts).
+ */
+export class Group<Connection = unknown> {
+  readonly name: string;
+  readonly members = new Map<Connection, ClientEntry<Connection>>();
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+/**
  * What a gateway knows of one client. uid and groups are byte strings: each character is one byte (see `byteKey`), so that
  * names which are not UTF-8 stay distinct, as in the original.
  */
@@ -19,7 +32,7 @@ export class ClientEntry<Connection = unknown> {
   session: Buffer = NO_SESSION;
   uid: string | null = null;
   /** null: never joined one. The original tells this from "left the last one". */
-  groups: Set<string> | null = null;
+  groups: Set<Group<Connection>> | null = null;
   /** The worker this client's events go to. */
   workerKey: string | null = null;
   /** Ticks since the last message; −1 right after one. */
@@ -47,8 +60,10 @@ export class ClientEntry<Connection = unknown> {
  */
 export class Clients<Connection = unknown> {
   readonly #byId = new Map<number, ClientEntry<Connection>>();
+  readonly #connections = new Set<Connection>();
   readonly #byUid = new Map<string, Set<ClientEntry<Connection>>>();
-  readonly #byGroup = new Map<string, Set<ClientEntry<Connection>>>();
+  readonly #groups = new Map<string, Group<Connection>>();
+  readonly #noMembers: ReadonlyMap<Connection, ClientEntry<Connection>> = new Map();
   #lastId: number;
 
   /**
@@ -67,9 +82,14 @@ export class Clients<Connection = unknown> {
     return this.#byId.values();
   }
 
+  /** Of all clients: what a broadcast looks at, for the reason that groups have. */
+  get connections(): ReadonlySet<Connection> {
+    return this.#connections;
+  }
+
   /** Names of the groups that have members, in the order of their first joining. */
   get groupNames(): Iterable<string> {
-    return this.#byGroup.keys();
+    return this.#groups.keys();
   }
 
   add(connection: Connection, clientIp: number, clientPort: number): ClientEntry<Connection> {
@@ -78,6 +98,7 @@ export class Clients<Connection = unknown> {
     } while (this.#byId.has(this.#lastId));
     const entry = new ClientEntry(this.#lastId, connection, clientIp, clientPort);
     this.#byId.set(entry.connectionId, entry);
+    this.#connections.add(connection);
     return entry;
   }
 
@@ -88,9 +109,10 @@ export class Clients<Connection = unknown> {
   /** Forgets the client: by then no lookup of any kind finds it. */
   remove(entry: ClientEntry<Connection>): void {
     this.#byId.delete(entry.connectionId);
+    this.#connections.delete(entry.connection);
     this.unbindUid(entry);
     if (entry.groups === null) return;
-    for (const group of entry.groups) removeFrom(this.#byGroup, group, entry);
+    for (const group of entry.groups) this.#leave(entry, group);
     entry.groups = null;
   }
 
@@ -112,37 +134,42 @@ export class Clients<Connection = unknown> {
     return this.#byUid.get(uid) ?? NOBODY;
   }
 
-  joinGroup(entry: ClientEntry<Connection>, group: string): void {
+  /** @returns whether it is the first member: the group has just come into being */
+  joinGroup(entry: ClientEntry<Connection>, name: string): boolean {
+    const found = this.#groups.get(name);
+    const group = found ?? new Group<Connection>(name);
     entry.groups ??= new Set();
-    if (entry.groups.has(group)) return;
     entry.groups.add(group);
-    addTo(this.#byGroup, group, entry);
+    group.members.set(entry.connection, entry);
+    if (found === undefined) this.#groups.set(name, group);
+    return found === undefined;
   }
 
-  leaveGroup(entry: ClientEntry<Connection>, group: string): void {
-    if (entry.groups?.delete(group) === true) removeFrom(this.#byGroup, group, entry);
+  leaveGroup(entry: ClientEntry<Connection>, name: string): void {
+    const group = this.#groups.get(name);
+    if (group !== undefined && entry.groups?.delete(group) === true) this.#leave(entry, group);
   }
 
-  inGroup(group: string): ReadonlySet<ClientEntry<Connection>> {
-    return this.#byGroup.get(group) ?? NOBODY;
+  inGroup(name: string): ReadonlyMap<Connection, ClientEntry<Connection>> {
+    return this.#groups.get(name)?.members ?? this.#noMembers;
   }
 
   /** All members leave; the group can be joined again. */
-  ungroup(group: string): void {
-    for (const entry of this.inGroup(group)) entry.groups?.delete(group);
-    this.#byGroup.delete(group);
+  ungroup(name: string): void {
+    const group = this.#groups.get(name);
+    if (group === undefined) return;
+    for (const entry of group.members.values()) entry.groups?.delete(group);
+    this.#groups.delete(name);
+  }
+
+  /** A group goes with its last member, so that names nobody uses any more cost nothing. */
+  #leave(entry: ClientEntry<Connection>, { name, members }: Group<Connection>): void {
+    members.delete(entry.connection);
+    if (members.size === 0) this.#groups.delete(name);
   }
 }
 
 const NOBODY: ReadonlySet<never> = new Set();
-
-/** The key under which a text finds a uid or a group: its UTF-8 bytes, one character each. */
-export function byteKey(text: string): string {
-  for (let i = 0; i < text.length; i++) {
-    if (text.charCodeAt(i) > 0x7f) return Buffer.from(text, 'utf8').toString('latin1');
-  }
-  return text;
-}
 
 function addTo<T>(index: Map<string, Set<T>>, key: string, member: T): void {
   const members = index.get(key);
@@ -150,7 +177,7 @@ function addTo<T>(index: Map<string, Set<T>>, key: string, member: T): void {
   else members.add(member);
 }
 
-/** An index entry goes with its last member, so that names nobody uses any more cost nothing. */
+/** A uid goes with its last client. */
 function removeFrom<T>(index: Map<string, Set<T>>, key: string, member: T): void {
   const members = index.get(key);
   if (members === undefined) return;

@@ -3,6 +3,7 @@ import type { Codec } from '../../core/protocols/mod.js';
 import type { LogFields } from '../../util/mod.js';
 import type { CommandSource, WorkerPeer } from '../link/mod.js';
 import type { PacketView } from '../protocol/mod.js';
+import type { Absences } from './absences.js';
 import type { ClientEntry, Clients } from './clients.js';
 
 /** A client of this gateway with its connection. */
@@ -13,6 +14,8 @@ export interface GatewayContext {
   readonly clients: Clients<TcpConnection>;
   /** The protocol of this gateway's clients. */
   readonly codec: Codec;
+  /** What workers were told of groups without members. */
+  readonly absences: Absences;
   /** The client has a uid: nobody waits for that any more. */
   signedIn(client: GatewayClientEntry): void;
   /** The worker leaves: it is sent a last packet that says so, and its clients' events wait until it is done with them. */

@@ -1,5 +1,5 @@
 import { Buffer, isUtf8 } from 'node:buffer';
-import { type SharedFrame, shareFrame, shareRaw } from '../../core/net/mod.js';
+import { type SharedFrame, shareFrame, shareRaw, type TcpConnection } from '../../core/net/mod.js';
 import { messageOf } from '../../util/mod.js';
 import { FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, type PacketView, phpJson, unserialize } from '../protocol/mod.js';
 import type { GatewayClientEntry, GatewayContext } from './context.js';
@@ -32,26 +32,38 @@ export function deliver(frame: SharedFrame, client: GatewayClientEntry): void {
   client.connection.sendRange(frame.buffer, frame.start, frame.end);
 }
 
-/** Sends a frame to many clients; those whose turn looks alike share the bytes. */
-export function deliverAll(frame: SharedFrame, clients: Iterable<GatewayClientEntry>): void {
-  for (const client of clients) client.connection.sendShared(frame);
+/** Sends a frame to many connections; those whose turn looks alike share the bytes. */
+export function deliverAll(frame: SharedFrame, connections: Iterable<TcpConnection>): void {
+  for (const connection of connections) connection.sendShared(frame);
 }
 
-/** Sends a frame to many clients but some. */
+/** Sends a frame to many connections but some. */
 export function deliverExcept(
   frame: SharedFrame,
-  clients: Iterable<GatewayClientEntry>,
-  exclude: readonly number[],
+  connections: Iterable<TcpConnection>,
+  excluded: ReadonlySet<TcpConnection>,
 ): void {
-  if (exclude.length === 0) {
-    deliverAll(frame, clients);
+  if (excluded.size === 0) {
+    deliverAll(frame, connections);
     return;
   }
-  const excluded = new Set(exclude);
-  for (const client of clients) {
-    if (!excluded.has(client.connectionId)) client.connection.sendShared(frame);
+  for (const connection of connections) if (!excluded.has(connection)) connection.sendShared(frame);
+}
+
+/** The connections of the clients that are there, in this order. */
+export function* connectionsOf({ clients }: GatewayContext, ids: Iterable<number>): Iterable<TcpConnection> {
+  for (const id of ids) {
+    const client = clients.get(id);
+    if (client !== undefined) yield client.connection;
   }
 }
+
+/** Those who are to be left out. */
+export function excludedBy(gateway: GatewayContext, ids: readonly number[]): ReadonlySet<TcpConnection> {
+  return ids.length === 0 ? NOBODY : new Set(connectionsOf(gateway, ids));
+}
+
+const NOBODY: ReadonlySet<TcpConnection> = new Set();
 
 /**
  * A non-scalar body is a PHP value. A user-defined protocol gets it as it is; the others send it as JSON, as the original

@@ -61,7 +61,7 @@ export class GatewayConnection {
 
   get groups(): ReadonlySet<string> {
     const { groups } = this.#client;
-    return groups === null ? NO_NAMES : new Set([...groups].map(textOf));
+    return groups === null ? NO_NAMES : new Set([...groups].map(({ name }) => textOf(name)));
   }
 
   /** The key of the worker that had its last event; null before the first. */

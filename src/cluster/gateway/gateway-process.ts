@@ -33,6 +33,7 @@ import {
   serialize,
   websocketConnectBody,
 } from '../protocol/mod.js';
+import { Absences } from './absences.js';
 import { Clients } from './clients.js';
 import { COMMANDS } from './commands/mod.js';
 import type { CommandHandler, GatewayClientEntry, GatewayContext } from './context.js';
@@ -95,6 +96,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   /** Hooks and routers that threw, or answered what is no answer. */
   failedHooks = 0;
   readonly clients: Clients<TcpConnection>;
+  readonly absences = new Absences();
   readonly codec: Codec;
   readonly #options: Readonly<GatewayOptions>;
   readonly #limits: ConnectionLimits;
@@ -301,6 +303,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   }
 
   workerLeft(worker: WorkerPeer): void {
+    this.absences.left(worker);
     const leaving = this.#leaving.delete(worker);
     const present = this.#workers.get(worker.key) === worker;
     if (present) this.#workers.delete(worker.key);

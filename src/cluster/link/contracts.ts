@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { TcpConnection } from '../../core/net/mod.js';
 import type { PacketHead, PacketView } from '../protocol/mod.js';
+import type { AbsentGroups } from './absent-groups.js';
 
 /**
  * The seam between gateways and workers. A gateway and a worker know these contracts and nothing of what carries them.
@@ -11,10 +12,10 @@ import type { PacketHead, PacketView } from '../protocol/mod.js';
  */
 
 /** What peers of our own may agree on beyond what the original can carry. `docs/protocols/link.md` describes each. */
-export type Extension = 'binary' | 'draining';
+export type Extension = 'binary' | 'draining' | 'groups';
 
 /** What this version offers to a peer. */
-export const OUR_EXTENSIONS: readonly Extension[] = ['binary', 'draining'];
+export const OUR_EXTENSIONS: readonly Extension[] = ['binary', 'draining', 'groups'];
 
 /** A worker, as a gateway sees it. */
 export interface WorkerPeer {
@@ -29,6 +30,11 @@ export interface WorkerPeer {
    * event is to go to another worker.
    */
   sendEvent(head: PacketHead, session: Buffer, body: Buffer, start: number, end: number): boolean;
+  /**
+   * Hands over what a worker must not miss, in order with the events, and also behind the hard limit: whoever tells bounds how
+   * much that can be. Nothing when the link has begun to end.
+   */
+  tell(head: PacketHead, ext: Buffer): void;
 }
 
 /** Who sent a command to a gateway: a worker, or a program that pushes. */
@@ -99,6 +105,11 @@ export interface GatewayPeer {
   supports(extension: Extension): boolean;
   /** The link is new, and it is not known yet what the gateway supports. */
   readonly undecided: boolean;
+  /**
+   * The groups that have no member there, as it has said in answer to SEND_TO_GROUP. Nothing is there of a gateway that does
+   * not support `groups`, nor while the worker's end is paused, and all is forgotten when a link ends.
+   */
+  readonly absentGroups: AbsentGroups;
   /** Sends one command. @returns false when the gateway is not connected or its queue is full: nothing was sent */
   send(head: PacketHead, ext: string | Buffer, body: string | Buffer): boolean;
   /**

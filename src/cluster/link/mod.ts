@@ -1,3 +1,4 @@
+export { AbsentGroups } from './absent-groups.js';
 export type {
   ClientLink,
   CommandSource,

@@ -42,6 +42,10 @@ export const Command = {
   BUSY: 222,
   /** This one too is done with. */
   DONE: 223,
+  /** Ours alone, and the one below (extension `groups`), from a gateway: your send found nobody in this group. */
+  ABSENT: 224,
+  /** Send me what is for this group again. */
+  PRESENT: 225,
 } as const;
 
 export type CommandName = keyof typeof Command;

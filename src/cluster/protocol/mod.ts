@@ -1,4 +1,5 @@
 export { busyBody, parseBusyBody } from './busy-body.js';
+export { byteKey } from './byte-key.js';
 export { decodeClientId, encodeClientId, isClientId } from './client-id.js';
 export {
   Command,

@@ -255,6 +255,11 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     return true;
   }
 
+  /** The same behind `maxSendBufferSize` too: for the few bytes a peer must not miss, of which the caller bounds the sum. */
+  sendRangeAlways(buffer: Buffer, start: number, end: number): void {
+    if (this.#takesMessages) this.#queue(buffer, start, end);
+  }
+
   /** Sends a frame that others get too; see SharedFrame. */
   sendShared(frame: SharedFrame): boolean {
     if (!this.#canSend()) return false;

@@ -7,6 +7,7 @@ import {
   FLAG_BINARY,
   FLAG_SCALAR,
   MAX_PACKET_SIZE,
+  PacketView,
   PHP_MAX_PACKET_SIZE,
   serialize,
 } from '../../../src/cluster/protocol/mod.js';
@@ -215,6 +216,78 @@ describe('a send', () => {
     ]);
   });
 
+  it('to groups leaves out a gateway that has said that none of them has a member there: it is not concerned', () => {
+    const { api, peers } = links(2);
+    const [here, there] = peers as [FakePeer, FakePeer];
+    for (const peer of peers) peer.extensions.push('groups');
+    absent(there, 'g');
+    absent(there, '7');
+    expect(api.sendToGroup('g', 'x')).toBe(true);
+    expect(api.sendToGroup(['g', 7], 'x', { exclude: '7f0000010b5500000007' })).toBe(true);
+    expect([here.sent.length, there.sent.length]).toEqual([2, 0]);
+    expect(api.sendToGroup(['g', 'h'], 'x')).toBe(true);
+    expect(there.sent.map(({ ext }) => ext)).toEqual(['{"group":["g","h"],"exclude":null}']);
+    absent(here, 'g');
+    here.send = () => false;
+    expect(api.sendToGroup('g', 'x')).toBe(true);
+    expect(api.sendToGroup('h', 'x')).toBe(false);
+  });
+
+  it('to a group goes where a join of our own went before, by whichever function', () => {
+    const { api, peers } = links(1);
+    const [peer] = peers as [FakePeer];
+    peer.extensions.push('groups');
+    for (const join of [() => api.joinGroup(ID, 'g'), () => api.joinGroupOfPeer(peer, 7, 'g')]) {
+      absent(peer, 'g');
+      api.sendToGroup('g', 'x');
+      expect(join()).toBe(true);
+      api.sendToGroup('g', 'x');
+      expect(peer.sent.splice(0).map(({ cmd }) => cmd)).toEqual([Command.JOIN_GROUP, Command.SEND_TO_GROUP]);
+    }
+  });
+
+  it('to a group says how many joins went before, to a gateway that asks for it alone', () => {
+    const { api, peers } = links(2);
+    peers[0]!.extensions.push('groups');
+    api.joinGroup(ID, 'a');
+    api.joinGroup(ID, 'b');
+    api.joinGroup('7f0000010b5500000007', 'c');
+    api.sendToGroup('g', 'x');
+    api.sendToUid('u', 'x');
+    const stamps = peers.map((peer) => peer.sent.filter(({ body }) => body === 'x').map((sent) => sent.connectionId));
+    expect(stamps).toEqual([
+      [2, 0],
+      [0, 0],
+    ]);
+  });
+
+  it('of a value to every gateway writes the value once', () => {
+    const { api, peers } = links(3);
+    let written = 0;
+    const value = {
+      get name() {
+        return `written ${++written}`;
+      },
+    };
+    for (const send of [
+      () => api.sendToAll(value),
+      () => api.sendToGroup('g', value),
+      () => api.sendToUid('u', value),
+    ]) {
+      written = 0;
+      send();
+      expect(written).toBe(1);
+      expect(new Set(peers.map(({ sent }) => sent.at(-1)?.body)).size).toBe(1);
+    }
+  });
+
+  it('of what is no message throws also while no gateway is known', () => {
+    const { api } = links(0);
+    for (const send of [api.sendToAll, api.sendToGroup.bind(api, 'g'), api.sendToUid.bind(api, 'u')]) {
+      expect(() => send.call(api, undefined as never)).toThrow(expect.objectContaining({ code: 'GW_API_MESSAGE' }));
+    }
+  });
+
   it('is refused from one byte on beyond the limit of the link, at which a gateway would drop it with all its events', () => {
     for (const [extensions, limit] of [
       [[], PHP_MAX_PACKET_SIZE],
@@ -243,6 +316,16 @@ function links(count: number): { readonly api: GatewayApi; readonly peers: FakeP
 
 function answerWith(peer: FakePeer, value: unknown): void {
   peer.answer = () => Promise.resolve(serialize(value));
+}
+
+/** The gateway says so, in answer to what was sent last. */
+function absent(peer: FakePeer, group: string): void {
+  const view = new PacketView();
+  view.cmd = Command.ABSENT;
+  view.connectionId = peer.absentGroups.joins;
+  view.buffer = Buffer.from(group);
+  view.extEnd = view.buffer.length;
+  peer.absentGroups.told(view);
 }
 
 function changes(api: GatewayApi): ((id: string) => boolean)[] {

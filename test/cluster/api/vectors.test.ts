@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import { enterDispatch, leaveDispatch, WorkerGatewayApi } from '../../../src/cluster/api/mod.js';
-import type { GatewayPeer } from '../../../src/cluster/link/mod.js';
+import { AbsentGroups, type GatewayPeer } from '../../../src/cluster/link/mod.js';
 import { Command, ipToNumber, type PacketHead, PhpFloat } from '../../../src/cluster/protocol/mod.js';
 import { hex, plainValue, type Typed, vectors } from '../protocol/support.js';
 
@@ -149,6 +149,7 @@ function replaying(packets: readonly Vector[], sent: Map<string, unknown>) {
       live: true,
       supports: () => false,
       undecided: false,
+      absentGroups: new AbsentGroups(),
       send: (head, ext, body) => {
         keep(head, ext, body);
         return true;

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, it, vi } from 'vitest';
-import { byteKey, type ClientEntry, Clients } from '../../../src/cluster/gateway/clients.js';
+import { type ClientEntry, Clients } from '../../../src/cluster/gateway/clients.js';
+import { byteKey } from '../../../src/cluster/protocol/mod.js';
 import { seededRandom } from '../../support/recording-sink.js';
 
 const MAX = 0xffff_ffff;
@@ -50,6 +51,34 @@ describe('Clients', () => {
     clients.leaveGroup(a, 'g');
     expect(a.groups).toEqual(new Set());
     expect([...clients.groupNames]).toEqual([]);
+  });
+
+  it('says of a join whether the group has just come into being', () => {
+    const clients = new Clients<string>(1);
+    const [a, b] = [clients.add('a', 0, 0), clients.add('b', 0, 0)];
+    expect([clients.joinGroup(a, 'g'), clients.joinGroup(a, 'g'), clients.joinGroup(b, 'g')]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    clients.leaveGroup(a, 'g');
+    clients.remove(b);
+    expect(clients.joinGroup(a, 'g')).toBe(true);
+    clients.ungroup('g');
+    expect([clients.joinGroup(a, 'g'), clients.joinGroup(a, 'g')]).toEqual([true, false]);
+  });
+
+  it('lists members in the order of their joining', () => {
+    const clients = new Clients<string>(1);
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => clients.add(name, 0, 0)) as [
+      ClientEntry<string>,
+      ClientEntry<string>,
+      ClientEntry<string>,
+    ];
+    for (const entry of [c, a, b, a]) clients.joinGroup(entry, 'g');
+    clients.leaveGroup(c, 'g');
+    clients.joinGroup(c, 'g');
+    expect([...clients.inGroup('g').keys()]).toEqual(['a', 'b', 'c']);
   });
 
   it('agrees with a naive model over many random operations', () => {
@@ -109,7 +138,13 @@ function agreesWithModel(seed: number): void {
       const ids = (entries: Iterable<ClientEntry<number>>) => [...entries].map((entry) => entry.connectionId).sort();
       const all = [...model.values()];
       expect(ids(clients.withUid(each))).toEqual(ids(all.filter((m) => m.uid === each).map((m) => m.entry)));
-      expect(ids(clients.inGroup(each))).toEqual(ids(all.filter((m) => m.groups.has(each)).map((m) => m.entry)));
+      expect(ids(clients.inGroup(each).values())).toEqual(
+        ids(all.filter((m) => m.groups.has(each)).map((m) => m.entry)),
+      );
+    }
+    expect([...clients.connections]).toEqual([...clients.all].map(({ connection }) => connection));
+    for (const { entry, groups } of model.values()) {
+      expect([...(entry.groups ?? [])].map(({ name: group }) => group).sort()).toEqual([...groups].sort());
     }
     const inUse = names.filter((each) => [...model.values()].some((m) => m.groups.has(each)));
     expect([...clients.groupNames].sort()).toEqual(inUse.sort());

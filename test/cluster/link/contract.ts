@@ -423,6 +423,103 @@ export function describeLinkContract(name: string, start: () => Promise<LinkKind
       });
     });
 
+    describe('groups without members', () => {
+      const ABSENT = packetHead({ cmd: Command.ABSENT });
+      const PRESENT = packetHead({ cmd: Command.PRESENT });
+      const NOTHING = Buffer.alloc(0);
+      const absent = (gateway: GatewayEnd, name: string, joins: number) =>
+        gateway.worker.sendEvent({ ...ABSENT, connectionId: joins }, Buffer.from(name), NOTHING, 0, 0);
+      /** Waits until the worker has read what was sent before. */
+      const read = async (gateway: GatewayEnd, worker: WorkerEnd, mark: string) => {
+        gateway.event(mark);
+        await eventually(mark, () => worker.bodies.includes(mark));
+      };
+
+      it('are known to a worker in the order in which it is told, between its events, and are none', async () => {
+        const { gateway, worker } = await pair();
+        const { absentGroups } = worker.gateway;
+        const known: boolean[] = [];
+        worker.onEvent = () => known.push(absentGroups.hasAll(['groß']));
+        await eventually('the extension', () => worker.gateway.supports('groups'));
+        gateway.event('before');
+        absent(gateway, 'groß', absentGroups.joins);
+        gateway.event('between');
+        gateway.worker.tell(PRESENT, Buffer.from('groß'));
+        gateway.event('behind');
+        await eventually('all events', () => worker.events.length === 3);
+        expect(worker.bodies).toEqual(['before', 'between', 'behind']);
+        expect(known).toEqual([false, true, false]);
+      });
+
+      it('are forgotten when a link ends, also by a worker that comes back', async () => {
+        const { gateway, worker } = await pair();
+        const { gateway: peer } = worker;
+        absent(gateway, 'g', peer.absentGroups.joins);
+        await read(gateway, worker, 'read');
+        expect(peer.absentGroups.hasAll(['g'])).toBe(true);
+        const { localPort } = gateway.identity;
+        let atEnd = true;
+        worker.onTold = () => {
+          atEnd = peer.absentGroups.hasAll(['g']);
+        };
+        await gateway.link.close();
+        await eventually('it to have left', () => worker.history.length === 2);
+        expect(atEnd).toBe(false);
+        const again = await makeGateway({ lanPort: localPort });
+        await eventually('the worker', () => again.workers.size === 1 && worker.live.length === 1);
+        expect(worker.gateway.absentGroups.hasAll(['g'])).toBe(false);
+      });
+
+      it('are forgotten by a worker that is paused, which believes nothing that it was told meanwhile', async () => {
+        const { gateway, worker } = await pair();
+        const { absentGroups } = worker.gateway;
+        absent(gateway, 'g', absentGroups.joins);
+        await read(gateway, worker, 'read');
+        expect(absentGroups.hasAll(['g'])).toBe(true);
+        worker.link.pause();
+        expect(absentGroups.hasAll(['g'])).toBe(false);
+        absent(gateway, 'h', absentGroups.joins);
+        worker.link.resume();
+        await read(gateway, worker, 'read again');
+        expect(absentGroups.hasAll(['h'])).toBe(false);
+        absent(gateway, 'h', absentGroups.joins);
+        await read(gateway, worker, 'read for good');
+        expect(absentGroups.hasAll(['h'])).toBe(true);
+      });
+
+      it('that are there again are told also to a worker whose queue takes no event any more, in order', async () => {
+        const { gateway, worker } = await pair({ sendToWorkerBufferSize: 100_000 });
+        const { absentGroups } = worker.gateway;
+        absent(gateway, 'g', absentGroups.joins);
+        await read(gateway, worker, 'read');
+        // Not `pause`: that would forget. Here the worker's process has no time to read.
+        const filler = 'x'.repeat(100_000);
+        let taken = 0;
+        while (gateway.event(`${taken} ${filler}`)) if (++taken > 2000) throw new Error('no limit');
+        gateway.worker.tell(PRESENT, Buffer.from('g'));
+        expect(absentGroups.hasAll(['g'])).toBe(true);
+        const known: boolean[] = [];
+        worker.onEvent = () => known.push(absentGroups.hasAll(['g']));
+        await eventually('it to be told', () => !absentGroups.hasAll(['g']));
+        expect(known).toEqual(Array(taken).fill(true));
+      });
+
+      it('are told to no worker whose link has ended', async () => {
+        const { gateway, worker } = await pair();
+        const { worker: peer } = gateway;
+        await worker.link.close();
+        await eventually('it to have left', () => gateway.workers.size === 0);
+        peer.tell(PRESENT, Buffer.from('g'));
+        expect(peer.sendEvent(ABSENT, Buffer.from('g'), NOTHING, 0, 0)).toBe(false);
+      });
+
+      it('are nothing to a program that pushes', async () => {
+        await makeGateway();
+        const { peer } = await makeClient({ binary: true });
+        expect([peer.supports('groups'), peer.absentGroups.hasAll(['g'])]).toEqual([false, false]);
+      });
+    });
+
     describe("a gateway's end", () => {
       it('can not be opened where another one is', async () => {
         const { identity } = await makeGateway();

@@ -137,6 +137,17 @@ describe('SEND_TO_ALL', () => {
 });
 
 describe('SEND_TO_GROUP', () => {
+  test('of one group is read alike on its short way and on the long one', () => {
+    const names = ['', 'a', '0', 'room:1', 'größe', '🎈', '\x7f', '\ud800', '\\u0041', 'a\\/b', 'a\\"b', '\\', '\\\\'];
+    const faulty = ['\x01', '\n', 'a"', '"', 'a"],"group":["b', 'a","b', '\\x', 'a"],"exclude":null} {"group":["b'];
+    for (const name of [...names, ...faulty]) {
+      const text = `{"group":["${name}"],"exclude":null}`;
+      expect(parseGroupExt(text), text).toEqual(parseGroupExt(` ${text}`));
+    }
+    expect(parseGroupExt('{"group":["],"exclude":null}')).toBeUndefined();
+    expect(parseGroupExt('{"group":["room:1"],"exclude":null}')).toEqual({ groups: ['room:1'], exclude: [] });
+  });
+
   test('names groups and exclusions', () => {
     expect(parseGroupExt('{"group":["room-1",7,9007199254740993],"exclude":{"1":1,"2":null}}')).toEqual({
       groups: ['room-1', '7', '9007199254740993'],

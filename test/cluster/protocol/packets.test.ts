@@ -231,9 +231,10 @@ describe('the commands', () => {
     expect(isEvent(Command.KICK)).toBe(false);
   });
 
-  test('fall into groups that overlap nowhere and leave out only the greetings and PING', () => {
+  test('fall into groups that overlap nowhere and leave out only greetings, PING and what is said of groups', () => {
     const grouped: number[] = [...EVENT_COMMANDS, ...QUERY_COMMANDS, ...LONG_COMMANDS, ...LEAVING_COMMANDS];
-    const others = [Command.WORKER_CONNECT, Command.GATEWAY_CLIENT_CONNECT, Command.PING, Command.EXTENSIONS];
+    const greetings = [Command.WORKER_CONNECT, Command.GATEWAY_CLIENT_CONNECT, Command.PING, Command.EXTENSIONS];
+    const others = [...greetings, Command.ABSENT, Command.PRESENT];
     expect([...grouped, ...others].sort()).toEqual(Object.values(Command).sort());
   });
 });

@@ -1,5 +1,4 @@
-import { parseUidList, serialize } from '../../protocol/mod.js';
-import { byteKey } from '../clients.js';
+import { byteKey, parseUidList, serialize } from '../../protocol/mod.js';
 import type { CommandHandler } from '../context.js';
 import { nameInExt } from '../names.js';
 

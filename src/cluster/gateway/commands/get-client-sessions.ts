@@ -10,7 +10,7 @@ export const getAllClientSessions: CommandHandler = (gateway, _packet, from) => 
 
 /** GET_CLIENT_SESSIONS_BY_GROUP: the same for the members. */
 export const getClientSessionsByGroup: CommandHandler = (gateway, packet, from) => {
-  from.reply(sessionsOf(gateway.clients.inGroup(nameInExt(packet))));
+  from.reply(sessionsOf(gateway.clients.inGroup(nameInExt(packet)).values()));
 };
 
 function sessionsOf(clients: Iterable<GatewayClientEntry>): Buffer {

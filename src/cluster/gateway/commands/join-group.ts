@@ -9,5 +9,5 @@ export const joinGroup: CommandHandler = (gateway, packet) => {
     return;
   }
   const client = gateway.clients.get(packet.connectionId);
-  if (client !== undefined) gateway.clients.joinGroup(client, group);
+  if (client !== undefined && gateway.clients.joinGroup(client, group)) gateway.absences.appeared(group);
 };

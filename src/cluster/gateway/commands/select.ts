@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
-import { parseSelectExt, type SelectCondition, serialize } from '../../protocol/mod.js';
-import { byteKey } from '../clients.js';
+import { byteKey, parseSelectExt, type SelectCondition, serialize } from '../../protocol/mod.js';
+import type { Group } from '../clients.js';
 import type { CommandHandler, GatewayClientEntry, GatewayContext } from '../context.js';
 import { nameBytes } from '../names.js';
 
@@ -38,7 +38,7 @@ function* matching(gateway: GatewayContext, where: readonly SelectCondition[] | 
       }
     } else {
       for (const name of condition.values) {
-        yield* condition.by === 'uid' ? clients.withUid(byteKey(name)) : clients.inGroup(byteKey(name));
+        yield* condition.by === 'uid' ? clients.withUid(byteKey(name)) : clients.inGroup(byteKey(name)).values();
       }
     }
   }
@@ -58,10 +58,10 @@ function fieldOf(client: GatewayClientEntry, field: string): unknown {
 }
 
 /** group → group, as PHP keeps it: the key is an integer where it looks like one, the value never. */
-function groupsOf(groups: ReadonlySet<string>): Map<Buffer, Buffer> {
+function groupsOf(groups: ReadonlySet<Group>): Map<Buffer, Buffer> {
   const named = new Map<Buffer, Buffer>();
-  for (const group of groups) {
-    const bytes = nameBytes(group);
+  for (const { name } of groups) {
+    const bytes = nameBytes(name);
     named.set(bytes, bytes);
   }
   return named;

@@ -1,6 +1,6 @@
 import { parseSendToAllExt } from '../../protocol/mod.js';
-import type { CommandHandler, GatewayClientEntry } from '../context.js';
-import { deliverAll, deliverExcept, frameBody } from '../frame.js';
+import type { CommandHandler } from '../context.js';
+import { connectionsOf, deliverAll, deliverExcept, excludedBy, frameBody } from '../frame.js';
 
 /**
  * SEND_TO_ALL: to everybody, to a list of clients in its order, or to everybody but some. With ext_data that can't be read
@@ -15,13 +15,8 @@ export const sendToAll: CommandHandler = (gateway, packet) => {
   const frame = frameBody(gateway, packet);
   if (frame === null) return;
   if (receivers.connections === null) {
-    deliverExcept(frame, gateway.clients.all, receivers.exclude);
-    return;
+    deliverExcept(frame, gateway.clients.connections, excludedBy(gateway, receivers.exclude));
+  } else {
+    deliverAll(frame, connectionsOf(gateway, receivers.connections));
   }
-  const clients: GatewayClientEntry[] = [];
-  for (const id of receivers.connections) {
-    const client = gateway.clients.get(id);
-    if (client !== undefined) clients.push(client);
-  }
-  deliverAll(frame, clients);
 };

@@ -12,7 +12,7 @@ import type {
 } from '../contracts.js';
 import type { MemoryGatewayPeer } from './gateway-peer.js';
 import type { MemoryHub } from './hub.js';
-import { packetOfRange, showPacket } from './packets.js';
+import { packetOf, packetOfRange, showPacket } from './packets.js';
 import type { LinkedGateway } from './worker-link.js';
 
 /** As in the mesh: what clients that are paused had sent already may still come, up to this many times the limit. */
@@ -168,6 +168,10 @@ export class MemoryWorkerPeer implements WorkerPeer {
     this.#link.event(packetOfRange(head, session, body, start, end));
     this.#wasFull ||= this.full;
     return true;
+  }
+
+  tell(head: PacketHead, ext: Buffer): void {
+    if (this.#link.whole) this.#link.event(packetOf(head, ext, ''));
   }
 
   /** @internal It was handed everything. */

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { deadlines, type Expiring } from '../../../core/timers/mod.js';
 import type { PacketHead } from '../../protocol/mod.js';
+import { AbsentGroups } from '../absent-groups.js';
 import type { CommandSource, Extension, GatewayPeer } from '../contracts.js';
 import { type LinkError, questionTooLarge, tooManyQuestions, unanswered, unreachable } from '../errors.js';
 import type { MemoryGatewayLink } from './gateway-link.js';
@@ -29,6 +30,7 @@ export abstract class MemoryGatewayPeer implements GatewayPeer {
   readonly address: string;
   readonly localIp: number;
   readonly localPort: number;
+  readonly absentGroups = new AbsentGroups();
   protected readonly commands = new Lane();
   protected readonly gateway: MemoryGatewayLink;
   readonly #limits: MemoryPeerLimits;

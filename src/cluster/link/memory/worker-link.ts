@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { TcpConnection } from '../../../core/net/mod.js';
-import { MAX_PACKET_SIZE } from '../../protocol/mod.js';
+import { Command, MAX_PACKET_SIZE, type PacketView } from '../../protocol/mod.js';
 import {
   type CommandSource,
   type Extension,
@@ -78,12 +78,18 @@ export class MemoryWorkerLink implements WorkerLink, Seeker {
 
   pause(): void {
     this.#paused = true;
-    for (const { events } of this.#gateways.values()) events.pause();
+    for (const { absentGroups, events } of this.#gateways.values()) {
+      absentGroups.forget();
+      events.pause();
+    }
   }
 
   resume(): void {
     this.#paused = false;
-    for (const { events } of this.#gateways.values()) events.resume();
+    for (const { absentGroups, events } of this.#gateways.values()) {
+      absentGroups.forget();
+      events.resume();
+    }
   }
 
   async close(): Promise<void> {
@@ -160,7 +166,7 @@ export class LinkedGateway extends MemoryGatewayPeer {
   }
 
   event(packet: Buffer): void {
-    this.events.push(packet.length, () => showPacket(packet, (view) => this.#worker.events.event(view, this)));
+    this.events.push(packet.length, () => showPacket(packet, (view) => this.#take(view)));
   }
 
   /** The worker is handed what is queued, and then hears of it. What it sends until then is lost. */
@@ -176,6 +182,7 @@ export class LinkedGateway extends MemoryGatewayPeer {
   hangUp(): Promise<void> {
     if (!this.events.isCut) {
       this.live = false;
+      this.absentGroups.forget();
       this.events.cut();
       this.endQuestions('the link is closed');
       if (this.commands.isCut) setImmediate(() => this.#end());
@@ -184,8 +191,14 @@ export class LinkedGateway extends MemoryGatewayPeer {
     return this.#ended;
   }
 
+  #take(packet: PacketView): void {
+    if (packet.cmd === Command.ABSENT || packet.cmd === Command.PRESENT) this.absentGroups.told(packet);
+    else this.#worker.events.event(packet, this);
+  }
+
   #end(): void {
     this.live = false;
+    this.absentGroups.forget();
     this.gateway.leave(this);
     if (this.#seen !== null) this.gateway.workerLeft(this.#seen);
     this.#worker.left(this);

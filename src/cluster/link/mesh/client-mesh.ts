@@ -2,6 +2,7 @@ import type { Buffer } from 'node:buffer';
 import { turnWriter } from '../../../core/net/mod.js';
 import { type GatewayWorkerError, type Logger, LogThrottle, messageOf } from '../../../util/mod.js';
 import { type PacketHead, PHP_MAX_PACKET_SIZE } from '../../protocol/mod.js';
+import { AbsentGroups } from '../absent-groups.js';
 import type { ClientLink, Extension, GatewayPeer } from '../contracts.js';
 import { clientClosed, LinkError, notDrained } from '../errors.js';
 import { AnnouncedGateways, type GatewayAddress } from './announced-gateways.js';
@@ -231,6 +232,7 @@ class ClientPeer implements GatewayPeer, QueryConnectionEvents {
   readonly localIp: number;
   readonly localPort: number;
   readonly connection: QueryConnection;
+  readonly absentGroups = new AbsentGroups();
   listed = true;
   readonly #mesh: ClientMesh;
   readonly #throttle = new LogThrottle();

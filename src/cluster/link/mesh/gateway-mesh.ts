@@ -377,6 +377,13 @@ class MeshWorkerPeer implements WorkerPeer {
     return this.connection.sendRange(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
   }
 
+  tell(head: PacketHead, ext: Buffer): void {
+    const { arena } = turnWriter;
+    const { buffer, offset } = arena;
+    writePacket(arena, head, ext, '');
+    this.connection.sendRangeAlways(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+  }
+
   write(head: PacketHead, body: string): void {
     const { arena } = turnWriter;
     const { buffer, offset } = arena;

@@ -22,6 +22,7 @@ import {
   workerConnectBody,
   writePacket,
 } from '../../protocol/mod.js';
+import { AbsentGroups } from '../absent-groups.js';
 import {
   type Extension,
   type GatewayPeer,
@@ -118,13 +119,18 @@ export class WorkerMesh implements WorkerLink {
   pause(): void {
     if (this.paused) return;
     this.paused = true;
-    for (const peer of this.#peers.values()) peer.connection?.pauseRecv();
+    for (const peer of this.#peers.values()) {
+      // What a gateway says meanwhile is not read, however long.
+      peer.absentGroups.forget();
+      peer.connection?.pauseRecv();
+    }
   }
 
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
     for (const peer of this.#peers.values()) {
+      peer.absentGroups.forget();
       // A handler may pause all again while the first ones are catching up.
       if (!this.paused) peer.connection?.resumeRecv();
     }
@@ -204,6 +210,7 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   connection: TcpConnection | null = null;
   live = false;
   listed = true;
+  readonly absentGroups = new AbsentGroups();
   readonly #mesh: WorkerMesh;
   readonly #host: string;
   readonly #limits: ConnectionLimits;
@@ -310,7 +317,8 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
       this.#extensions = knownExtensions(parseConnectBody(packet.bodyText())?.fields ?? {});
       return;
     }
-    if (packet.cmd !== Command.PING) this.#mesh.events.event(packet, this);
+    if (packet.cmd === Command.ABSENT || packet.cmd === Command.PRESENT) this.absentGroups.told(packet);
+    else if (packet.cmd !== Command.PING) this.#mesh.events.event(packet, this);
   }
 
   onBytes(): void {}
@@ -332,6 +340,7 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   onHangup(): void {
     if (!this.live) return;
     this.live = false;
+    this.absentGroups.forget();
     this.#mesh.events.gatewayLeft(this);
   }
 
