@@ -8,6 +8,7 @@ export {
   CONNECTION_LIMITS,
   ConnectionCounters,
   connectTcp,
+  frameFor,
   sendQueues,
   shareFrame,
   sharePing,
