@@ -95,6 +95,7 @@ describe('a broadcast, where messages are compressed', () => {
     await eventually('the messages', () => client.messages.length === 6);
     expect(client.texts).toEqual(['a', NEWS, `1${NEWS}`, NEWS, 'r', `2${NEWS}`]);
     expect(client.messages[3]?.binary).toBe(true);
+    expect(deflateRawSync).toHaveBeenCalledTimes(4);
   });
 });
 
