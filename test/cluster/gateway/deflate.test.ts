@@ -55,6 +55,14 @@ describe('a broadcast, where messages are compressed', () => {
     expect(deflateRawSync).toHaveBeenCalledTimes(1);
   });
 
+  it('is compressed once too where it is larger than what is remembered', async () => {
+    await using gateway = await startGateway({ perMessageDeflate: true }, { scheme: 'websocket' });
+    const peers = await clientsOf(gateway, ['permessage-deflate', 'permessage-deflate', 'permessage-deflate']);
+    gateway.link.command(Command.SEND_TO_ALL, 0, '', NEWS.repeat(100));
+    await eventually('the frames', () => peers.every((peer) => framesOf(peer).length > 1000));
+    expect(deflateRawSync).toHaveBeenCalledTimes(1);
+  });
+
   it('is compressed again for another window, to a group and to a uid alike', async () => {
     await using gateway = await startGateway({ perMessageDeflate: true }, { scheme: 'websocket' });
     const narrow = 'permessage-deflate; server_max_window_bits=10';

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { type Codec, readPerMessageDeflate, websocketDeflateCodec } from '../../../../src/core/protocols/mod.js';
 import type { PerMessageDeflateOptions } from '../../../../src/core/protocols/websocket/deflate-options.js';
 import { Arena } from '../../../../src/util/mod.js';
@@ -14,6 +14,19 @@ import {
   WIDE,
 } from '../../../support/recording-sink.js';
 import { closeOf } from '../../../support/websocket-events.js';
+
+/** Bytes that zlib has handed out. */
+let handedOut = 0;
+
+vi.mock('node:zlib', async (original) => {
+  const zlib = await original<typeof import('node:zlib')>();
+  const spy = (...args: Parameters<typeof zlib.inflateRawSync>) => {
+    const result = zlib.inflateRawSync(...args);
+    handedOut += ('buffer' in result && Buffer.isBuffer(result.buffer) ? result.buffer : result).length;
+    return result;
+  };
+  return { ...zlib, inflateRawSync: spy };
+});
 
 const CONTINUATION = 0;
 const TEXT = 1;
@@ -228,12 +241,23 @@ describe('compressed messages in', () => {
     expect([kind, code, closeOf(reply).code]).toEqual(['fail', 'GW_PACKAGE_TOO_LARGE', 1009]);
   });
 
-  test('parts before and behind a final block count together', () => {
-    const bytes = Buffer.concat([deflateRawSync(Buffer.alloc(40_000)), deflated(Buffer.alloc(40_000))]);
+  test.each([
+    ['one that is far larger', deflated(Buffer.alloc(10_000_000))],
+    [
+      'one that is so with its last part',
+      Buffer.concat([deflateRawSync(Buffer.alloc(40_000)), deflated(Buffer.alloc(70_000))]),
+    ],
+    [
+      'one that is so by a byte of it',
+      Buffer.concat([deflateRawSync(Buffer.alloc(40_000)), deflated(Buffer.alloc(40_000))]),
+    ],
+  ])('%s is refused without being inflated beyond the limit', (_, bytes) => {
     const { reader } = agreedReader(undefined, undefined, { maxPackageSize: 79_999 });
     const sink = new RecordingSink();
+    handedOut = 0;
     pushCopy(reader, clientFrame(BINARY, bytes, RSV1), sink);
     expect(sink.error?.code).toBe('GW_PACKAGE_TOO_LARGE');
+    expect(handedOut).toBeLessThanOrEqual(80_000);
   });
 
   test('mutated bytes never make the reader throw', () => {
