@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { constants, deflateRawSync } from 'node:zlib';
 import type { Arena } from '../../../util/mod.js';
-import type { Codec, CodecLimits, Reader } from '../codec.js';
+import type { Codec } from '../codec.js';
 import type { PerMessageDeflateOptions } from './deflate-options.js';
 import { DeflateReader, type DeflateSide } from './deflate-reader.js';
 import type { DeflateTerms } from './deflate-terms.js';
@@ -20,24 +20,25 @@ const MAX_REMEMBERED_BYTES = 256 * 1024;
  */
 export function websocketDeflateCodec(options: Readonly<PerMessageDeflateOptions>): Codec {
   const codecs = new Map<number, Codec>();
+  const open: Codec['open'] = (limits) => new DeflateReader(limits, side);
   const side: DeflateSide = {
     serverMaxWindowBits: options.serverMaxWindowBits,
     codecFor({ windowBits }: DeflateTerms): Codec {
       let codec = codecs.get(windowBits);
       if (codec === undefined) {
-        codec = new DeflatingCodec(options, windowBits);
+        codec = new DeflatingCodec(options, windowBits, open);
         codecs.set(windowBits, codec);
       }
       return codec;
     },
   };
-  const open = (limits: CodecLimits) => new DeflateReader(limits, side);
   return { ...websocketCodec, open, negotiates: true };
 }
 
 /** Encodes for all clients that have agreed to the same. */
 class DeflatingCodec implements Codec {
   readonly name = websocketCodec.name;
+  readonly open: Codec['open'];
   readonly encodeClose = websocketCodec.encodeClose;
   readonly encodePing = websocketCodec.encodePing;
   readonly decode = websocketCodec.decode;
@@ -47,14 +48,11 @@ class DeflatingCodec implements Codec {
   #plain: Buffer | null = null;
   #deflated: Buffer | null = null;
 
-  constructor(options: Readonly<PerMessageDeflateOptions>, windowBits: number) {
+  /** @param open that of the port, where its connections begin */
+  constructor(options: Readonly<PerMessageDeflateOptions>, windowBits: number, open: Codec['open']) {
     this.#options = options;
     this.#windowBits = windowBits;
-  }
-
-  /** Never called: a connection begins with the codec of its port. */
-  open(limits: CodecLimits): Reader {
-    return websocketCodec.open(limits);
+    this.open = open;
   }
 
   encode(out: Arena, data: unknown, binary: boolean): void {
