@@ -33,7 +33,13 @@ export type {
   WorkerOptions,
 } from './core/process/mod.js';
 export { ReloadError, StartError, stopAll, Worker, WorkerConnection } from './core/process/mod.js';
-export type { HandshakeRequest, HandshakeResponse, Protocol, ProtocolConnection } from './core/protocols/mod.js';
+export type {
+  HandshakeRequest,
+  HandshakeResponse,
+  PerMessageDeflateOptions,
+  Protocol,
+  ProtocolConnection,
+} from './core/protocols/mod.js';
 export { ProtocolError } from './core/protocols/mod.js';
 export { Timer } from './core/timers/mod.js';
 export type { LogFormat, Logger, LogLevel } from './util/mod.js';

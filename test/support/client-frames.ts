@@ -36,6 +36,8 @@ export function clientFrame(opcode: number, payload: string | Uint8Array = '', s
   const first = Buffer.of((fin ? 0x80 : 0) | (rsv << 4) | opcode);
   if (mask === null) return Buffer.concat([first, length, body]);
   length[0] = (length[0] ?? 0) | 0x80;
-  const masked = body.map((byte, index) => byte ^ (mask[index % 4] ?? 0));
+  // A loop: messages of 16 MB are sent too.
+  const masked = Buffer.allocUnsafe(body.length);
+  for (let index = 0; index < body.length; index++) masked[index] = (body[index] ?? 0) ^ (mask[index & 3] ?? 0);
   return Buffer.concat([first, length, Buffer.from(mask), masked]);
 }

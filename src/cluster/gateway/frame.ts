@@ -1,5 +1,5 @@
 import { Buffer, isUtf8 } from 'node:buffer';
-import { type SharedFrame, shareFrame, shareRaw, type TcpConnection } from '../../core/net/mod.js';
+import { frameFor, type SharedFrame, shareFrame, shareRaw, type TcpConnection } from '../../core/net/mod.js';
 import { messageOf } from '../../util/mod.js';
 import { FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, type PacketView, phpJson, unserialize } from '../protocol/mod.js';
 import type { GatewayClientEntry, GatewayContext } from './context.js';
@@ -29,7 +29,9 @@ function isRaw(packet: PacketView): boolean {
 
 /** Sends a frame to one client. */
 export function deliver(frame: SharedFrame, client: GatewayClientEntry): void {
-  client.connection.sendRange(frame.buffer, frame.start, frame.end);
+  const { connection } = client;
+  const { buffer, start, end } = frameFor(connection.codec, frame);
+  connection.sendRange(buffer, start, end);
 }
 
 /** Sends a frame to many connections; those whose turn looks alike share the bytes. */

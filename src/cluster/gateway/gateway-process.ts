@@ -145,7 +145,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       closeTimeout: options.closeTimeout,
     });
     this.clients = new Clients(firstConnectionId);
-    this.codec = listenCodec(address, options.protocol);
+    this.codec = listenCodec(address, options.protocol, options.perMessageDeflate);
     this.#ownRouter = typeof options.router === 'function' ? options.router : null;
     this.#router = new BindingRouter(typeof options.router === 'function' ? 'leastConnections' : options.router);
     this.#workerTable = new WorkerTable(this.#router);

@@ -1,6 +1,7 @@
 import { checkTls, hostPort, type NetAddress, parseAddress, type TcpConnection } from '../../core/net/mod.js';
 import {
   BaseWorker,
+  checkPerMessageDeflate,
   checkProtocolScheme,
   LISTEN_SCHEMES,
   type PlannedListen,
@@ -51,8 +52,9 @@ export class Gateway extends BaseWorker {
     this.user = this.#options.user;
     this.group = this.#options.group;
     this.reloadable = this.#options.reloadable;
-    const { startPort, count, protocol, tls } = this.#options;
+    const { startPort, count, protocol, tls, perMessageDeflate } = this.#options;
     checkProtocolScheme('Gateway', this.#address, protocol);
+    checkPerMessageDeflate('Gateway', this.#address, perMessageDeflate);
     if (tls !== null) checkTls('Gateway', tls);
     if (startPort + count - 1 > 65_535) {
       throw new OptionsError(

@@ -6,7 +6,13 @@ import {
   LIMIT_CHECKS,
   protocolCheck,
 } from '../../core/process/mod.js';
-import type { HandshakeRequest, HandshakeResponse, Protocol } from '../../core/protocols/mod.js';
+import {
+  type HandshakeRequest,
+  type HandshakeResponse,
+  type PerMessageDeflateOptions,
+  type Protocol,
+  perMessageDeflateCheck,
+} from '../../core/protocols/mod.js';
 import {
   type Check,
   type Checks,
@@ -99,6 +105,11 @@ export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSiz
    * certificates; default none. A client exists once its TLS handshake is done.
    */
   tls: TlsListenOptions | null;
+  /**
+   * Compression of WebSocket messages (permessage-deflate, RFC 7692) with clients that offer it; default false. True: with
+   * the defaults of its options.
+   */
+  perMessageDeflate: boolean | Partial<PerMessageDeflateOptions>;
 }
 
 export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
@@ -126,6 +137,7 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   closeTimeout: CONNECTION_LIMITS.closeTimeout,
   protocol: null,
   tls: null,
+  perMessageDeflate: false,
   onConnect: null,
   onClose: null,
   onWebSocketConnect: null,
@@ -168,6 +180,7 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   closeTimeout,
   protocol: orNull(protocolCheck),
   tls: orNull(object),
+  perMessageDeflate: perMessageDeflateCheck,
   onConnect: orNull(callback),
   onClose: orNull(callback),
   onWebSocketConnect: orNull(callback),

@@ -9,6 +9,7 @@ export {
   CONNECTION_LIMITS,
   ConnectionCounters,
   connectTcp,
+  frameFor,
   sendQueues,
   shareFrame,
   sharePing,

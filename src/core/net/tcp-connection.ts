@@ -110,7 +110,8 @@ let lastId = 0;
 export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   /** Unique within the process, from 1 on. */
   readonly id: number;
-  readonly codec: Codec;
+  /** Another than that of the listener from the handshake on, where the peer has agreed to one. */
+  codec: Codec;
   readonly owner: ConnectionOwner;
   limits: ConnectionLimits;
   /** Bytes taken from and handed to the socket (after TLS). */
@@ -266,7 +267,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     if (!this.#open) {
       this.#queueEarly(frame.buffer, frame.start, frame.end);
     } else {
-      this.#pending = appendShared(this.#pending, frame);
+      this.#pending = appendShared(this.#pending, frameFor(this.codec, frame));
       if (this.#scheduled === SCHEDULED.no) {
         this.#scheduled = SCHEDULED.inBulk;
         turnWriter.scheduleBulk(this);
@@ -398,6 +399,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   /** @internal */
   opened(): void {
     this.#open = true;
+    this.codec = this.#reader.codec ?? this.codec;
     if (this.#status === 'established') deadlines.delete(this);
     if (this.#early !== null) {
       const early = this.#early;
@@ -665,7 +667,27 @@ export function shareFrame(codec: Codec, data: unknown, binary: boolean): Shared
   const { arena } = turnWriter;
   const { buffer, offset } = arena;
   codec.encode(arena, data, binary);
-  return new SharedFrame(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+  const variants = codec.negotiates === true ? new Map<Codec, SharedFrame>() : null;
+  return new SharedFrame(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset, variants);
+}
+
+/** A shared frame as the connections of a codec get it: itself, or what was made of it once for all of them. */
+export function frameFor(codec: Codec, frame: SharedFrame): SharedFrame {
+  const { variants } = frame;
+  return variants === null || codec.recode === undefined ? frame : variantFor(codec, frame, variants);
+}
+
+function variantFor(codec: Codec, frame: SharedFrame, variants: Map<Codec, SharedFrame>): SharedFrame {
+  let variant = variants.get(codec);
+  if (variant === undefined) {
+    const { arena } = turnWriter;
+    const { buffer, offset } = arena;
+    variant = codec.recode?.(arena, frame.buffer, frame.start, frame.end)
+      ? new SharedFrame(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset)
+      : frame;
+    variants.set(codec, variant);
+  }
+  return variant;
 }
 
 /** A ping of the protocol, once for many receivers; null where the protocol has none. Good for this turn only. */

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { Arena } from '../../util/mod.js';
+import type { Codec } from '../protocols/mod.js';
 
 /**
  * The coalescing writer: what is sent to a socket during one turn of the event loop leaves in one write.
@@ -24,11 +25,14 @@ export class SharedFrame {
   readonly end: number;
   /** The run of sockets for which this frame is the first of the turn. */
   alone: FrameRun | null = null;
+  /** What it is for the receivers of codecs that were agreed on, made when the first is sent it; null: the same for all. */
+  readonly variants: Map<Codec, SharedFrame> | null;
 
-  constructor(buffer: Buffer, start: number, end: number) {
+  constructor(buffer: Buffer, start: number, end: number, variants: Map<Codec, SharedFrame> | null = null) {
     this.buffer = buffer;
     this.start = start;
     this.end = end;
+    this.variants = variants;
   }
 }
 

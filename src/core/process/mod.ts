@@ -31,6 +31,7 @@ export { stopAll } from './stop-all.js';
 export type { WatchOptions } from './watch-options.js';
 export type { WorkerCallbacks, WorkerOptions } from './worker.js';
 export {
+  checkPerMessageDeflate,
   checkProtocolScheme,
   closeAll,
   LIMIT_CHECKS,

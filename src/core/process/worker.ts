@@ -39,7 +39,11 @@ import {
   customCodec,
   type HandshakeRequest,
   type HandshakeResponse,
+  type PerMessageDeflateOptions,
   type Protocol,
+  perMessageDeflateCheck,
+  readPerMessageDeflate,
+  websocketDeflateCodec,
 } from '../protocols/mod.js';
 import { ACCOUNT_CHECKS, ACCOUNT_DEFAULTS, type AccountOptions } from './account.js';
 import { BaseWorker, type PlannedListen, type ProcessContext } from './base-worker.js';
@@ -111,6 +115,11 @@ export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits, Accoun
    * certificates; default none. Connections are told of once their TLS handshake is done.
    */
   tls: TlsListenOptions | null;
+  /**
+   * Compression of WebSocket messages (permessage-deflate, RFC 7692) with clients that offer it; default false. True: with
+   * the defaults of its options.
+   */
+  perMessageDeflate: boolean | Partial<PerMessageDeflateOptions>;
 }
 
 const DEFAULTS: Readonly<WorkerOptions> = Object.freeze({
@@ -121,6 +130,7 @@ const DEFAULTS: Readonly<WorkerOptions> = Object.freeze({
   reloadable: true,
   protocol: null,
   tls: null,
+  perMessageDeflate: false,
   onWorkerStart: null,
   onWorkerReload: null,
   onWorkerStop: null,
@@ -151,6 +161,7 @@ const CHECKS: Checks<WorkerOptions> = {
   reloadable: flag,
   protocol: orNull(protocolCheck),
   tls: orNull(object),
+  perMessageDeflate: perMessageDeflateCheck,
   onWorkerStart: orNull(callback),
   onWorkerReload: orNull(callback),
   onWorkerStop: orNull(callback),
@@ -180,9 +191,26 @@ export function checkProtocolScheme(owner: string, address: NetAddress, protocol
   throw new OptionsError('GW_OPTION_INVALID', text, { address: address.text });
 }
 
+/** @throws OptionsError `GW_OPTION_UNKNOWN`, `GW_OPTION_INVALID`; also beside a protocol that knows no compression */
+export function checkPerMessageDeflate(
+  owner: string,
+  address: NetAddress,
+  given: boolean | Partial<PerMessageDeflateOptions>,
+): void {
+  if (readPerMessageDeflate(owner, given) === null || address.scheme === 'websocket') return;
+  const text = `${owner}: perMessageDeflate goes with websocket://, not ${address.text}`;
+  throw new OptionsError('GW_OPTION_INVALID', text, { address: address.text });
+}
+
 /** The codec of a listen address: the protocol it names, or the user's own over `tcp://`. */
-export function listenCodec(address: NetAddress, protocol: Protocol | null): Codec {
+export function listenCodec(
+  address: NetAddress,
+  protocol: Protocol | null,
+  perMessageDeflate: boolean | Partial<PerMessageDeflateOptions>,
+): Codec {
   if (protocol !== null) return customCodec(protocol);
+  const deflate = readPerMessageDeflate('Worker', perMessageDeflate);
+  if (deflate !== null) return websocketDeflateCodec(deflate);
   const codec = codecByName(address.scheme);
   if (codec === undefined) throw new Error(`no codec for ${address.scheme}`);
   return codec;
@@ -231,7 +259,10 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     super();
     this.#address = address === null ? null : parseAddress(address, LISTEN_SCHEMES);
     this.#options = readOptions('Worker', DEFAULTS, CHECKS, options);
-    if (this.#address !== null) checkProtocolScheme('Worker', this.#address, this.#options.protocol);
+    if (this.#address !== null) {
+      checkProtocolScheme('Worker', this.#address, this.#options.protocol);
+      checkPerMessageDeflate('Worker', this.#address, this.#options.perMessageDeflate);
+    }
     if (this.#options.tls !== null) checkTls('Worker', this.#options.tls);
     this.name = this.#options.name;
     this.count = this.#options.count;
@@ -266,7 +297,7 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     this.#logger = context.logger;
     await this.onWorkerStart?.(this);
     if (this.#address === null) return;
-    const codec = listenCodec(this.#address, this.#options.protocol);
+    const codec = listenCodec(this.#address, this.#options.protocol, this.#options.perMessageDeflate);
     const limits: ConnectionLimits = this.#options;
     const accept = (wire: Wire) => {
       const connection = new WorkerConnection(wire, codec, this.#owner, limits, this);

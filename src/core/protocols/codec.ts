@@ -13,6 +13,8 @@ export interface Codec {
   readonly name: string;
   /** Messages are values of the protocol's own, to be handed to `encode` as they are; default: text and bytes. */
   readonly takesValues?: boolean;
+  /** Readers may agree with their peers to another codec (`Reader.codec`) than the one that opened them. */
+  readonly negotiates?: boolean;
   /** A reader for one new connection. */
   open(limits: CodecLimits): Reader;
   /**
@@ -23,6 +25,11 @@ export interface Codec {
    * @param binary the message is binary rather than text, where the protocol tells them apart
    */
   encode(out: Arena, data: unknown, binary: boolean): void;
+  /**
+   * Of a codec that was agreed on: appends what a frame buffer[start…end) of the codec that opened the reader becomes for
+   * its peers; like `encode`, it reserves once. False: nothing was appended, they get that frame as it is.
+   */
+  recode?(out: Arena, buffer: Buffer, start: number, end: number): boolean;
   /** Appends what says goodbye before the connection is closed (a WebSocket close frame), where the protocol has it. */
   encodeClose?(out: Arena, code: number, reason: string): void;
   /** Appends a protocol-level ping, where the protocol has it. */
@@ -59,6 +66,8 @@ export interface Reader {
   readonly held: number;
   /** False while a handshake is not finished: frames may be encoded, but must wait before they are written. */
   readonly open: boolean;
+  /** What encodes for this peer from `opened` on, where the handshake has agreed to another codec. */
+  readonly codec?: Codec | undefined;
 }
 
 /**

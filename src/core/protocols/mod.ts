@@ -14,4 +14,11 @@ export { ProtocolError } from './errors.js';
 export { frameCodec } from './frame.js';
 export { tcpCodec } from './tcp.js';
 export { textCodec } from './text.js';
-export { CLOSE_CODE, websocketCodec } from './websocket/mod.js';
+export type { PerMessageDeflateOptions } from './websocket/mod.js';
+export {
+  CLOSE_CODE,
+  perMessageDeflateCheck,
+  readPerMessageDeflate,
+  websocketCodec,
+  websocketDeflateCodec,
+} from './websocket/mod.js';

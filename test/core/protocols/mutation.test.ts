@@ -9,8 +9,10 @@ import {
   tcpCodec,
   textCodec,
   websocketCodec,
+  websocketDeflateCodec,
 } from '../../../src/core/protocols/mod.js';
-import { clientFrame, request } from '../../support/client-frames.js';
+import { PER_MESSAGE_DEFLATE_DEFAULTS } from '../../../src/core/protocols/websocket/deflate-options.js';
+import { clientFrame, request, SAMPLE_REQUEST } from '../../support/client-frames.js';
 import { pushCopy, RecordingSink, seededRandom } from '../../support/recording-sink.js';
 
 const LIMITS: CodecLimits = { maxPackageSize: 400, maxHandshakeSize: 400, maxFragments: 4 };
@@ -32,12 +34,27 @@ const frames = Buffer.concat([
   clientFrame(8, '\x03\xe8bye'),
 ]);
 
+/** Hello, as RFC 7692 section 7.2.3.1 has it. */
+const HELLO = Buffer.from('f248cdc9c90700', 'hex');
+const deflatedFrames = Buffer.concat([
+  clientFrame(1, HELLO, { rsv: 4 }),
+  clientFrame(1, HELLO.subarray(0, 3), { rsv: 4, fin: false }),
+  clientFrame(9, 'ping'),
+  clientFrame(0, HELLO.subarray(3)),
+  clientFrame(2, Buffer.alloc(300, 0xee)),
+]);
+const offer = request([...SAMPLE_REQUEST, 'Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10']);
+
 const CASES: [Codec, Buffer][] = [
   [tcpCodec, Buffer.from('any bytes at all')],
   [textCodec, Buffer.from('one\ntwo\r\n\n'.repeat(20))],
   [frameCodec, Buffer.from('0000000573000000040000000661620000000568'.repeat(5), 'hex')],
   [lengthByte, Buffer.from('\x02a\x05bcde\x01\x03fg'.repeat(10))],
   [websocketCodec, Buffer.concat([request(), frames])],
+  [
+    { ...websocketDeflateCodec(PER_MESSAGE_DEFLATE_DEFAULTS), name: 'websocket with compression' },
+    Buffer.concat([offer, deflatedFrames]),
+  ],
 ];
 
 test.each(CASES.map(([codec, bytes]) => [codec.name, codec, bytes] as const))(

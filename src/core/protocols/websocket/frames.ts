@@ -5,6 +5,9 @@ export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, 
 export type Opcode = (typeof OPCODE)[keyof typeof OPCODE];
 
 export const FIN = 0x80;
+export const RESERVED_BITS = 0x70;
+/** The first of them; permessage-deflate: the message is compressed. */
+export const RSV1 = 0x40;
 /** Bytes of the longest header without a mask. */
 export const MAX_HEADER_BYTES = 10;
 /** A control frame's payload never has an extended length. */

@@ -16,7 +16,7 @@ const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** 16 bytes in base64. */
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
 
-/** Answered by the handshake itself; extensions need a reader that knows them. */
+/** Answered by the handshake itself; extensions need a reader that has agreed to them. */
 const RESERVED: ReadonlySet<string> = new Set([
   'connection',
   'content-length',
@@ -71,13 +71,19 @@ export function checkRequest(request: HandshakeRequest): ProtocolError | null {
 /**
  * The answer to a request that has been checked.
  *
+ * @param extensions those that are agreed on, as a header value; null: none
  * @throws ProtocolError `GW_HANDSHAKE_RESPONSE` for a header that must not be sent
  */
-export function acceptReply(request: HandshakeRequest, extra: Readonly<Record<string, string>>): Buffer {
+export function acceptReply(
+  request: HandshakeRequest,
+  extensions: string | null,
+  extra: Readonly<Record<string, string>>,
+): Buffer {
   const accept = acceptOf(request.headers['sec-websocket-key'] ?? '');
   let head =
     'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
     `Sec-WebSocket-Accept: ${accept}\r\n`;
+  if (extensions !== null) head += `Sec-WebSocket-Extensions: ${extensions}\r\n`;
   for (const [name, value] of Object.entries(extra)) {
     if (!TOKEN.test(name) || RESERVED.has(name.toLowerCase())) throw impossibleHeader(name, 'name');
     if (typeof value !== 'string' || !FIELD_VALUE.test(value)) throw impossibleHeader(name, 'value');

@@ -6,16 +6,15 @@ const EMPTY = Buffer.alloc(0);
 
 /** A message that comes in pieces: fragments, or a frame longer than what one read returns. */
 export class MessageAssembly {
-  readonly binary: boolean;
   buffer: Buffer = EMPTY;
   length = 0;
   /** Frames begun. */
   fragments = 0;
   readonly #utf8: Utf8Check | null;
 
-  constructor(binary: boolean) {
-    this.binary = binary;
-    this.#utf8 = binary ? null : new Utf8Check();
+  /** @param text its bytes have to be UTF-8 */
+  constructor(text: boolean) {
+    this.#utf8 = text ? new Utf8Check() : null;
   }
 
   /**

@@ -1,10 +1,11 @@
 import { type Buffer, isUtf8 } from 'node:buffer';
 import type { ByteQueue } from '../../../util/mod.js';
-import type { CodecLimits, HandshakeRequest, HandshakeResponse, ReaderSink } from '../codec.js';
+import type { Codec, CodecLimits, HandshakeRequest, HandshakeResponse, ReaderSink } from '../codec.js';
 import { ProtocolError } from '../errors.js';
 import { HoldingReader } from '../holding-reader.js';
 import { CLOSE_CODE, isSendableCloseCode } from './close-codes.js';
-import { closeFrame, controlFrame, FIN, MAX_CONTROL_BYTES, OPCODE } from './frames.js';
+import { closing, messageTooLarge, notUtf8, violation } from './failures.js';
+import { closeFrame, controlFrame, FIN, MAX_CONTROL_BYTES, OPCODE, RESERVED_BITS, RSV1 } from './frames.js';
 import {
   acceptReply,
   checkRequest,
@@ -35,7 +36,6 @@ type State = (typeof STATE)[keyof typeof STATE];
 const NEED_MORE = -1;
 
 const MASKED = 0x80;
-const RESERVED_BITS = 0x70;
 const CONTROL = 0x08;
 const MASK_BYTES = 4;
 
@@ -51,7 +51,8 @@ export class WebSocketReader extends HoldingReader {
   /** Bytes of the request that have been searched for its end. */
   #scanned = 0;
   #fin = false;
-  #binary = false;
+  /** First byte of the message's first frame. */
+  #first = 0;
   #mask = 0;
   /** Payload bytes of the present frame that are to come. */
   #remaining = 0;
@@ -69,6 +70,26 @@ export class WebSocketReader extends HoldingReader {
 
   override get open(): boolean {
     return this.#state !== STATE.handshake;
+  }
+
+  /** What encodes for this peer, where it has agreed to an extension. */
+  get codec(): Codec | undefined {
+    return undefined;
+  }
+
+  /** The extensions agreed on, as the answer has them; null: none. */
+  protected negotiate(_request: HandshakeRequest): string | null | ProtocolError {
+    return null;
+  }
+
+  /** Whether the reserved bits of a frame's first byte mean something that was agreed on. */
+  protected takesReserved(_first: number): boolean {
+    return false;
+  }
+
+  /** The message that buffer[start…end) stands for; only asked where `takesReserved` has said yes. */
+  protected inflate(buffer: Buffer, start: number, end: number): Buffer | ProtocolError {
+    return buffer.subarray(start, end);
   }
 
   protected override parse(buffer: Buffer, start: number, end: number, sink: ReaderSink): number {
@@ -133,12 +154,17 @@ export class WebSocketReader extends HoldingReader {
       this.fail(sink, request);
       return;
     }
+    const extensions = this.negotiate(request);
+    if (extensions instanceof ProtocolError) {
+      this.fail(sink, extensions);
+      return;
+    }
     const response: HandshakeResponse = { headers: Object.create(null) };
     if (!sink.handshake(request, response)) {
       this.finish();
       return;
     }
-    const reply = acceptOrError(request, response);
+    const reply = acceptOrError(request, extensions, response);
     if (reply instanceof ProtocolError) {
       this.fail(sink, reply);
       return;
@@ -174,7 +200,7 @@ export class WebSocketReader extends HoldingReader {
     this.#mask = readMask(buffer, maskAt);
     this.#fin = (first & FIN) !== 0;
     this.#remaining = length;
-    if (opcode !== OPCODE.continuation) this.#binary = opcode === OPCODE.binary;
+    if (opcode !== OPCODE.continuation) this.#first = first;
     if (this.#message !== null) this.#message.fragments++;
     this.#state = STATE.payload;
     return payloadAt;
@@ -192,7 +218,7 @@ export class WebSocketReader extends HoldingReader {
     this.#mask = rotateMask(this.#mask, taken);
     this.#remaining -= taken;
     if (this.#message === null) {
-      this.#message = new MessageAssembly(this.#binary);
+      this.#message = new MessageAssembly(!this.#binary && !this.#compressed);
       this.#message.fragments = 1;
     }
     const expected = this.#fin ? this.#remaining : 0;
@@ -206,8 +232,12 @@ export class WebSocketReader extends HoldingReader {
   /** An unfragmented message that lies in one piece. */
   #readWhole(buffer: Buffer, at: number, to: number, sink: ReaderSink): number {
     const ascii = unmask(buffer, at, to, this.#mask);
-    if (!ascii && !this.#binary && !isUtf8(buffer.subarray(at, to))) return this.#refuse(sink, notUtf8(), to);
     this.#state = STATE.header;
+    if (this.#compressed) {
+      this.#deliverInflated(buffer, at, to, sink);
+      return to;
+    }
+    if (!ascii && !this.#binary && !isUtf8(buffer.subarray(at, to))) return this.#refuse(sink, notUtf8(), to);
     this.goOn(sink.message(buffer, at, to, this.#binary));
     return to;
   }
@@ -215,13 +245,31 @@ export class WebSocketReader extends HoldingReader {
   #deliver(message: MessageAssembly, sink: ReaderSink): void {
     // Let go first: the sink may ask what is held.
     this.#message = null;
-    if (!message.complete) this.fail(sink, notUtf8());
-    else this.goOn(sink.message(message.buffer, 0, message.length, message.binary));
+    if (this.#compressed) this.#deliverInflated(message.buffer, 0, message.length, sink);
+    else if (!message.complete) this.fail(sink, notUtf8());
+    else this.goOn(sink.message(message.buffer, 0, message.length, this.#binary));
+  }
+
+  #deliverInflated(buffer: Buffer, start: number, end: number, sink: ReaderSink): void {
+    const message = this.inflate(buffer, start, end);
+    if (message instanceof ProtocolError) this.fail(sink, message);
+    else if (!this.#binary && !isUtf8(message)) this.fail(sink, notUtf8());
+    else this.goOn(sink.message(message, 0, message.length, this.#binary));
+  }
+
+  get #binary(): boolean {
+    return (this.#first & 0x0f) === OPCODE.binary;
+  }
+
+  get #compressed(): boolean {
+    return (this.#first & RSV1) !== 0;
   }
 
   /** What the first two bytes of a frame can break. */
   #checkHeader(first: number, second: number): ProtocolError | null {
-    if ((first & RESERVED_BITS) !== 0) return violation('GW_WEBSOCKET_RESERVED_BITS', 'no extension was negotiated');
+    if ((first & RESERVED_BITS) !== 0 && !this.takesReserved(first)) {
+      return violation('GW_WEBSOCKET_RESERVED_BITS', 'a reserved bit is set that was not agreed on');
+    }
     if ((second & MASKED) === 0) return violation('GW_WEBSOCKET_UNMASKED', 'a frame of a client must be masked');
     switch (first & 0x0f) {
       case OPCODE.continuation:
@@ -253,11 +301,7 @@ export class WebSocketReader extends HoldingReader {
   #checkSize(frame: number): ProtocolError | null {
     const before = this.#message === null ? 0 : this.#message.length;
     const limit = this.#limits.maxPackageSize;
-    if (before + frame <= limit) return null;
-    return closing('GW_PACKAGE_TOO_LARGE', CLOSE_CODE.messageTooBig, `a message is larger than ${limit} bytes`, {
-      protocol: 'websocket',
-      limit,
-    });
+    return before + frame <= limit ? null : messageTooLarge(limit);
   }
 
   #control(opcode: number, buffer: Buffer, start: number, end: number, sink: ReaderSink): void {
@@ -291,9 +335,13 @@ function checkedRequest(buffer: Buffer, start: number, end: number): HandshakeRe
 }
 
 /** The owner's headers are the owner's fault, but a reader does not throw. */
-function acceptOrError(request: HandshakeRequest, response: HandshakeResponse): Buffer | ProtocolError {
+function acceptOrError(
+  request: HandshakeRequest,
+  extensions: string | null,
+  response: HandshakeResponse,
+): Buffer | ProtocolError {
   try {
-    return acceptReply(request, response.headers);
+    return acceptReply(request, extensions, response.headers);
   } catch (thrown) {
     if (thrown instanceof ProtocolError) return thrown;
     throw thrown;
@@ -327,21 +375,4 @@ function readUInt64(buffer: Buffer, at: number): number {
   const high = buffer.readUInt32BE(at);
   if (high >= 0x8000_0000) return Number.POSITIVE_INFINITY;
   return high * 0x1_0000_0000 + buffer.readUInt32BE(at + 4);
-}
-
-function notUtf8(): ProtocolError {
-  return closing('GW_WEBSOCKET_UTF8', CLOSE_CODE.invalidPayload, 'a text is not valid UTF-8');
-}
-
-function violation(code: string, text: string): ProtocolError {
-  return closing(code, CLOSE_CODE.protocolError, text);
-}
-
-function closing(
-  code: string,
-  closeCode: number,
-  text: string,
-  fields: Readonly<Record<string, unknown>> = {},
-): ProtocolError {
-  return new ProtocolError(code, `WebSocket: ${text}`, { closeCode, ...fields }, closeFrame(closeCode, text));
 }

@@ -7,7 +7,7 @@ import { closeFrame, headerBytes, MAX_HEADER_BYTES, OPCODE, type Opcode, writeHe
 import { WebSocketReader } from './websocket-reader.js';
 
 /**
- * RFC 6455, server side. No subprotocol or extension is negotiated.
+ * RFC 6455, server side. No subprotocol or extension is negotiated; see deflate-codec.ts for one that is.
  *
  * Strings leave as text, bytes as text or binary as the flag says (whoever sends bytes as text answers for their being
  * UTF-8); null, undefined and objects leave as JSON, as in the original.

@@ -227,7 +227,7 @@ describe('WebSocket handshake', () => {
     ['an extension, which no reader would know', 'Sec-WebSocket-Extensions', 'permessage-deflate'],
   ])('%s is refused: the builder throws, the reader fails with 500', (_, name, value) => {
     const [parsed] = read(websocketCodec, [request()]).requests;
-    expect(() => acceptReply(parsed!, { [name]: value })).toThrow(
+    expect(() => acceptReply(parsed!, null, { [name]: value })).toThrow(
       expect.objectContaining({ code: 'GW_HANDSHAKE_RESPONSE', fields: { header: name } }),
     );
     const sink = new RecordingSink();
