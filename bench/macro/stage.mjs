@@ -72,6 +72,13 @@ export class Stage {
     let open = 0;
     return {
       groups,
+      /** Throws when any of them has been cut off, or heard what it should not. */
+      check: async () => {
+        for (const group of groups) {
+          const { lost, wrong } = await group.read();
+          if (lost > 0 || wrong > 0) throw new Error(`of the many: ${lost} lost, ${wrong} messages wrong`);
+        }
+      },
       /** Opens more until there are so many. */
       grow: async (count, atOnce) => {
         while (open < count) {

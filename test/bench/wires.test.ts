@@ -74,6 +74,12 @@ describe('the load', () => {
     expect(reader.left).toBe(0);
   });
 
+  it('answers an empty ping also before it expects any message', () => {
+    const reader = new Reader(NOTHING);
+    expect(read('websocket', reader, serverFrame('', 9), [])).toBe(0);
+    expect(reader.others).toEqual(['9 ']);
+  });
+
   it('does not count messages of another length', () => {
     const reader = new Reader(WIRES.websocket.expected(SHORT));
     expect(read('websocket', reader, Buffer.concat([serverFrame(`${SHORT}xx`), serverFrame(MIDDLE)]), [20, 100])).toBe(

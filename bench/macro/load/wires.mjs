@@ -9,6 +9,8 @@ const NEWLINE = 10;
 /** Payloads up to here are control frames, handshakes and answers; they are read whole. */
 const SMALL = 125;
 const Opcode = Object.freeze({ text: 1, ping: 9, pong: 10 });
+/** Opcodes with this bit are of control frames. */
+const CONTROL = 8;
 
 const text = {
   hello: () => null,
@@ -80,7 +82,8 @@ function scanFrames(connection, bytes, length) {
       size = bytes.readUInt32BE(at + 6);
     }
     const end = start + size;
-    connection.counts = size === expected;
+    // A ping may be as long as what is expected, and is to be answered.
+    connection.counts = expected > 0 && size === expected && (bytes[at] & CONTROL) === 0;
     if (end > length && size <= SMALL && !connection.counts) break;
     if (connection.counts) connection.check(bytes, start, Math.min(end, length));
     if (end > length) {
