@@ -80,6 +80,13 @@ describe('the load', () => {
     expect(reader.others).toEqual(['9 ']);
   });
 
+  it('masks what it sends with a mask that is not zero', () => {
+    const frame: Buffer = WIRES.websocket.frame(SHORT);
+    const mask = frame.subarray(2, 6);
+    expect([...mask]).not.toContain(0);
+    expect(frame.subarray(6).map((byte, index) => byte ^ (mask[index % 4] ?? 0))).toEqual(Buffer.from(SHORT));
+  });
+
   it('does not count messages of another length', () => {
     const reader = new Reader(WIRES.websocket.expected(SHORT));
     expect(read('websocket', reader, Buffer.concat([serverFrame(`${SHORT}xx`), serverFrame(MIDDLE)]), [20, 100])).toBe(
