@@ -37,12 +37,14 @@ const held = {
     await crowd.grow(count);
     const seconds = (performance.now() - begun) / 1000;
     const memory = (await stage.settledMemory()) - before;
+    await crowd.check();
     await talk(talkers);
     const calm = await latencyOf(talkers, sleep(windowMs(stage)));
     const leaving = Math.ceil((count * STORM) / crowd.groups.length);
     const stormBegun = performance.now();
     const storm = await latencyOf(talkers, Promise.all(crowd.groups.map((group) => reconnect(group, leaving))));
     const stormSeconds = (performance.now() - stormBegun) / 1000;
+    await crowd.check();
     return {
       'connections held': count,
       'connects per second': count / seconds,
@@ -85,6 +87,7 @@ const waiting = {
     }
     const during = await latencyOf(talkers, sleep(windowMs(stage)));
     const heard = (await heardBy(crowd)) - before;
+    await crowd.check();
     if (heard === 0) throw new Error('nobody heard a broadcast');
     return {
       clients: count,

@@ -23,6 +23,7 @@ export const MEMORY_ROWS = rows.map(([name, want, wanted, peers, max]) => ({
     const before = await stage.settledMemory();
     await crowd.grow(most);
     const after = await stage.settledMemory();
+    await crowd.check();
     return { memory: (after - before) / (most - first) / 1024 };
   },
 }));
