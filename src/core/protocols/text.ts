@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import type { Arena, ByteQueue } from '../../util/mod.js';
+import { type Arena, type ByteQueue, copyBytes } from '../../util/mod.js';
 import type { Codec, CodecLimits, ReaderSink } from './codec.js';
 import { packageTooLarge } from './errors.js';
 import { HoldingReader } from './holding-reader.js';
@@ -18,6 +18,7 @@ export const textCodec: Codec = {
   name: 'text',
   open: (limits) => new TextReader(limits),
   encode: encodeLine,
+  encodeRange: encodeLineOf,
   decode: bufferOrString,
 };
 
@@ -61,6 +62,12 @@ function encodeLine(out: Arena, data: unknown): void {
   const value = requireTextOrBytes('text', data);
   out.reserve(capacityOf(value) + 1);
   append(out, value);
+  out.buffer[out.offset++] = LF;
+}
+
+function encodeLineOf(out: Arena, buffer: Buffer, start: number, end: number): void {
+  out.reserve(end - start + 1);
+  out.offset += copyBytes(out.buffer, out.offset, buffer, start, end);
   out.buffer[out.offset++] = LF;
 }
 

@@ -341,6 +341,7 @@ class MeshWorkerPeer implements WorkerPeer {
   readonly key: string;
   readonly connection: TcpConnection;
   readonly extensions: ReadonlySet<Extension>;
+  readonly #binary: boolean;
   readonly #bufferSize: number;
 
   constructor(
@@ -354,6 +355,7 @@ class MeshWorkerPeer implements WorkerPeer {
     this.key = key;
     this.connection = connection;
     this.extensions = extensions;
+    this.#binary = extensions.has('binary');
     this.#bufferSize = bufferSize;
   }
 
@@ -362,7 +364,8 @@ class MeshWorkerPeer implements WorkerPeer {
   }
 
   supports(extension: Extension): boolean {
-    return this.extensions.has(extension);
+    // Asked for each event.
+    return extension === 'binary' ? this.#binary : this.extensions.has(extension);
   }
 
   sendEvent(head: PacketHead, session: Buffer, body: Buffer, start: number, end: number): boolean {
