@@ -12,6 +12,8 @@ const SERVER_IDLE = 0.9;
 /** Memory has settled when it changed by less than this in so many steps. */
 const SETTLED_BYTES = 1024 * 1024;
 const SETTLE_STEPS = 5;
+/** When nothing has come back for so long after the end of a measurement, nothing will. */
+const STALLED_MS = 10_000;
 const SETTLE_STEP_MS = 1000;
 const SETTLE_MS = 30_000;
 
@@ -112,9 +114,15 @@ export class Stage {
   async measure(group) {
     const { warmUp, seconds } = this.settings;
     await sleep(warmUp * 1000);
-    const begun = { ...(await group.read()), cpu: this.server.cpu(), load: this.#loadCpu(), at: performance.now() };
+    const begun = await this.#now(group);
     await sleep(seconds * 1000);
-    const ended = { ...(await group.read()), cpu: this.server.cpu(), load: this.#loadCpu(), at: performance.now() };
+    const deadline = performance.now() + STALLED_MS;
+    let ended = await this.#now(group);
+    // On a machine that others keep busy a short measurement can end before the server had its turn.
+    while (ended.messages === begun.messages && performance.now() < deadline) {
+      await sleep(100);
+      ended = await this.#now(group);
+    }
     const elapsed = (ended.at - begun.at) / 1000;
     const messages = ended.messages - begun.messages;
     if (messages === 0) throw new Error('nothing came back');
@@ -160,6 +168,11 @@ export class Stage {
   async end() {
     for (const load of this.#loads.splice(0)) await load.end();
     await this.server?.stop();
+  }
+
+  /** All counters; the latencies are those since the last call. */
+  async #now(group) {
+    return { ...(await group.read()), cpu: this.server.cpu(), load: this.#loadCpu(), at: performance.now() };
   }
 
   #loadCpu() {
