@@ -23,8 +23,10 @@ const text = {
 };
 
 const websocket = {
-  hello: (path = '/') =>
+  /** @param deflate offers compression; for connections that do nothing: what would come is not inflated */
+  hello: (deflate, path = '/') =>
     `GET ${path} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+    `${deflate ? 'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n' : ''}` +
     'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n',
   ready: () => true,
   frame: (message) => clientFrame(Opcode.text, Buffer.from(message)),
@@ -35,7 +37,7 @@ const websocket = {
 /** Engine.IO 4 and Socket.IO 5 over WebSocket alone: `0{…}` opens, `40` joins, `42[…]` is an event, `2` and `3` are pings. */
 const socketio = {
   ...websocket,
-  hello: () => websocket.hello('/socket.io/?EIO=4&transport=websocket'),
+  hello: () => websocket.hello(false, '/socket.io/?EIO=4&transport=websocket'),
   ready: (connection) => connection.joined,
   frame: (message) => websocket.frame(`42["message","${message}"]`),
   expected: (message) => Buffer.from(`42["message","${message}"]`),

@@ -14,7 +14,7 @@ export function hardware() {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     memory: `${Math.round(totalmem() / 2 ** 30)} GB`,
-    kernel: `Linux ${release()}`,
+    kernel: `Linux ${release()} (TCP ${readText('/proc/sys/net/ipv4/tcp_congestion_control')?.trim() ?? 'unknown'})`,
     node: process.version,
     loadBefore: loadavg()[0],
   };

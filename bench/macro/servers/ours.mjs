@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { BusinessWorker, Gateway, gateway, Register, run } from '../../../dist/mod.js';
 import { collectWhileThereIs } from './collect.mjs';
 
-const { REGISTER_PORT, CLIENT_PORT, PROTOCOL, GATEWAYS, TLS, COLLECT, FOLDER } = process.env;
+const { REGISTER_PORT, CLIENT_PORT, PROTOCOL, GATEWAYS, TLS, DEFLATE, COLLECT, FOLDER } = process.env;
 if (COLLECT) collectWhileThereIs(COLLECT);
 
 const registerAddress = `127.0.0.1:${REGISTER_PORT}`;
@@ -75,6 +75,7 @@ new Gateway(`${PROTOCOL}://0.0.0.0:${CLIENT_PORT}`, {
   startPort: 0,
   count: Number(GATEWAYS),
   tls,
+  perMessageDeflate: DEFLATE === '1',
 });
 new BusinessWorker({ registerAddress, events: { onMessage } });
 

@@ -33,7 +33,7 @@ export const PEERS = Object.freeze(Object.keys(COMMANDS));
 /**
  * Starts the server of a peer on ports that are free.
  *
- * @param want protocol: text or websocket; tls, collect: flags; gateways: how many gateway processes, of ours alone
+ * @param want protocol: text or websocket; tls, deflate, collect: flags; gateways: how many gateway processes, of ours alone
  */
 export async function startServer(peer, want, { core, php, phpExtension }) {
   const folder = mkdtempSync(join(tmpdir(), 'gatewayworker-bench-'));
@@ -49,6 +49,7 @@ export async function startServer(peer, want, { core, php, phpExtension }) {
       PROTOCOL: want.protocol ?? 'websocket',
       GATEWAYS: String(want.gateways ?? 1),
       TLS: want.tls ? CERTIFICATE : '',
+      DEFLATE: want.deflate ? '1' : '',
       COLLECT: want.collect ? collecting : '',
       PHP_ORIGINALS: php,
       FOLDER: folder,
@@ -58,7 +59,7 @@ export async function startServer(peer, want, { core, php, phpExtension }) {
   const exited = once(child, 'exit');
   const wire = peer === 'socketio' ? 'socketio' : (want.protocol ?? 'websocket');
   return {
-    target: { host: '127.0.0.1', port: Number(client), wire, tls: want.tls ?? false },
+    target: { host: '127.0.0.1', port: Number(client), wire, tls: want.tls ?? false, deflate: want.deflate ?? false },
     cpu: () => cpuOf(treeOf(child.pid)),
     memory: () => memoryOf(treeOf(child.pid)),
     /** Whether it is to collect garbage all the time, where it was started to be asked. */
