@@ -26,7 +26,7 @@ const websocket = {
   /** @param deflate offers compression; for connections that do nothing: what would come is not inflated */
   hello: (deflate, path = '/') =>
     `GET ${path} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-    `${deflate ? 'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n' : ''}` +
+    `${deflate ? 'Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n' : ''}` +
     'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n',
   ready: () => true,
   frame: (message) => clientFrame(Opcode.text, Buffer.from(message)),
