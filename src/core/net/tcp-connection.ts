@@ -445,6 +445,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   /** @internal */
   connected(wire: Wire): void {
     this.#wire = wire;
+    if (this.#paused) wire.pause();
     if (this.#status !== 'connecting') return;
     this.#status = 'established';
     if (this.#reader.open) this.opened();
@@ -452,7 +453,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
 
   /** @internal The peer has hung up its side: nothing can be asked any more, what is queued is still written. */
   peerEnded(): void {
-    // Node tells of it even to who is paused; the messages that are held came before it.
+    // A socket tells of it even to who is paused; the messages that are held came before it.
     this.#hungUp = this.#paused && this.#status === 'established';
     if (this.#hungUp) return;
     if (this.#status !== 'established' && this.#status !== 'connecting') return;

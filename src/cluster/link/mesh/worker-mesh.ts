@@ -284,7 +284,11 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     const { secretKey, queryTimeout } = this.#mesh.options;
     const { counters, localPort: port } = this;
     this.#queries ??= new QueryConnection({ host: this.#host, port, secretKey, queryTimeout, counters });
-    return this.#queries.ask(head, ext, body);
+    return this.#queries.ask(head, ext, body).then((answer) => {
+      // Answers come by another way than events, and may tell of members whose PRESENT is yet to be read.
+      this.absentGroups.forget();
+      return answer;
+    });
   }
 
   dial(): void {
