@@ -3,11 +3,13 @@ export { AddressError, hostPort, parseAddress, parseHostPort } from './address.j
 export { ConnectionError, ListenError } from './errors.js';
 export type { ListenerTls } from './listener.js';
 export { Listener } from './listener.js';
+export { LocalListener } from './local-socket.js';
 export { SocketWire } from './socket-wire.js';
 export type { ConnectionLimits, ConnectionOwner, ConnectionStatus, SendOptions } from './tcp-connection.js';
 export {
   CONNECTION_LIMITS,
   ConnectionCounters,
+  connectNear,
   connectTcp,
   frameFor,
   sendQueues,
