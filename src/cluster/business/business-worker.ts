@@ -57,6 +57,13 @@ export interface BusinessWorkerOptions extends AccountOptions {
   maxPendingBytesPerClient: number;
   /** Bytes of events that may wait for handlers in all; above it no more is read from the gateways. Default 67,108,864. */
   maxPendingBytes: number;
+  /**
+   * Seconds after which an event whose handler has not settled counts as handled, and the client's next one is handled; default
+   * 300, 0: never.
+   */
+  handlerTimeout: number;
+  /** Seconds after which the clients of a gateway that is gone and that no Register lists any more are gone too; default 10. */
+  lostGatewayTimeout: number;
 }
 
 export const BUSINESS_WORKER_DEFAULTS: Readonly<BusinessWorkerOptions> = Object.freeze({
@@ -72,6 +79,8 @@ export const BUSINESS_WORKER_DEFAULTS: Readonly<BusinessWorkerOptions> = Object.
   queryTimeout: 5,
   maxPendingBytesPerClient: 1_048_576,
   maxPendingBytes: 67_108_864,
+  handlerTimeout: 300,
+  lostGatewayTimeout: 10,
 });
 
 export const BUSINESS_WORKER_CHECKS: Checks<BusinessWorkerOptions> = {
@@ -90,6 +99,8 @@ export const BUSINESS_WORKER_CHECKS: Checks<BusinessWorkerOptions> = {
   queryTimeout: seconds(0.1),
   maxPendingBytesPerClient: integer(1),
   maxPendingBytes: integer(1),
+  handlerTimeout: seconds(),
+  lostGatewayTimeout: seconds(),
 };
 
 /** Runs your events module: finds the gateways through the Register, links to each, and handles what clients do. */

@@ -4,6 +4,7 @@ import {
   ConnectionCounters,
   type ConnectionLimits,
   type ConnectionOwner,
+  endedConnection,
   Listener,
   type ListenerTls,
   type NetAddress,
@@ -24,26 +25,32 @@ import {
   type EventCommand,
   FLAG_BINARY,
   FLAG_SCALAR,
+  FLAGS_REDELIVERED,
   ipToNumber,
   MAX_PACKET_SIZE,
+  numberToIp,
   PACKET_HEAD_BYTES,
+  type PacketHead,
   type PacketView,
   PHP_MAX_PACKET_SIZE,
   packetHead,
+  redelivered,
+  redeliveries,
   serialize,
   websocketConnectBody,
 } from '../protocol/mod.js';
 import { Absences } from './absences.js';
-import { Clients } from './clients.js';
+import { ClientEntry, Clients } from './clients.js';
 import { COMMANDS } from './commands/mod.js';
 import type { CommandHandler, GatewayClientEntry, GatewayContext } from './context.js';
 import { GatewayConnection } from './gateway-connection.js';
 import { Heartbeat, sendsPing } from './heartbeat.js';
+import { Keepers } from './keepers.js';
 import type { GatewayOptions } from './options.js';
 import { faultOfAnswer, type RoutedEvent, type Router, WorkerTable } from './own-router.js';
 import { BindingRouter } from './router.js';
 import { THREW, UserCode } from './user-code.js';
-import { WaitingRoom } from './waiting-room.js';
+import { type WaitingEvent, WaitingRoom } from './waiting-room.js';
 import { WebSocketPings } from './websocket-pings.js';
 
 const FORBIDDEN = Buffer.from('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
@@ -86,9 +93,13 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     /** Beyond its hard limit. */
     workerQueueFull: 0,
     tooLargeForWorker: 0,
+    /** One worker after the other was sent it, and did not acknowledge it. */
+    undeliverable: 0,
     /** A message that the protocol decoded has no form in which it could travel. */
     unsendable: 0,
   };
+  /** Events that were sent once more. */
+  redelivered = 0;
   /** Clients that were closed because they did not sign in. */
   signInTimeouts = 0;
   /** Commands of workers and programs that could not be carried out. */
@@ -110,6 +121,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   readonly #workers = new Map<string, WorkerPeer>();
   /** The same for hooks and routers. */
   readonly #workerTable: WorkerTable;
+  readonly #keepers: Keepers<TcpConnection>;
   /** Clients that are not read because their worker's queue is full. */
   readonly #pausedFor = new Map<WorkerPeer, Set<GatewayClientEntry>>();
   readonly #waiting: WaitingRoom<GatewayClientEntry>;
@@ -123,6 +135,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   #heartbeatTimer: NodeJS.Timeout | null = null;
   #waitingTimer: NodeJS.Timeout | null = null;
   #stopping = false;
+  /** The link is being ended: workers still handle what they were sent, and can't say so any more. */
+  #closing = false;
 
   /**
    * @param firstConnectionId random unless given: a client id from before a restart must not reach somebody else
@@ -149,6 +163,10 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#ownRouter = typeof options.router === 'function' ? options.router : null;
     this.#router = new BindingRouter(typeof options.router === 'function' ? 'leastConnections' : options.router);
     this.#workerTable = new WorkerTable(this.#router);
+    this.#keepers = new Keepers(this.#workers, (client, worker) => {
+      const head = this.#headFor(client, Command.KEEP, FLAG_SCALAR);
+      return worker.sendEvent(head, client.session, NO_BODY, 0, 0);
+    });
     this.#waiting = new WaitingRoom(options.maxWaitingBytes, options.maxWaitingTime);
     this.#heartbeat = new Heartbeat(options.pingInterval, options.pingNotResponseLimit, sendsPing(options.pingData));
     const pings = options.pingInterval === 0 && this.codec.encodePing !== undefined;
@@ -228,8 +246,12 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     );
     // Those that had to be cut off are not gone yet, and their workers are to hear of it while the link is up.
     const deadline = performance.now() + LAST_WORDS_MS;
-    while (this.clients.size > 0 && performance.now() < deadline)
+    const owed = () =>
+      [...this.#workers.values(), ...this.#leaving.keys()].some((worker) => worker.unacknowledgedBytes > 0);
+    while ((this.clients.size > 0 || owed()) && performance.now() < deadline)
       await new Promise((resolve) => setTimeout(resolve, 5));
+    this.#keepers.stop();
+    this.#closing = true;
     await this.#link.close();
   }
 
@@ -286,6 +308,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     // While its last event waits it keeps its place: a worker that leaves may not be done with it.
     if (!this.#waiting.has(client)) this.#router.clientLeft(client);
     this.clients.remove(client);
+    this.#keepers.gone(client);
     const { onClose } = this.#options;
     if (onClose !== null) this.#userCode.call('onClose', onClose, this.#viewOf(client));
   }
@@ -298,6 +321,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     const added = this.#workerTable.add(worker);
     this.#logger.debug('a worker joined', { worker: worker.key });
     for (const client of this.#waiting.clients) if (!this.#router.holds(client)) this.#retry(client.connectionId);
+    this.#keepers.place();
     const { onBusinessWorkerConnected: hook } = this.#options;
     if (hook !== null) this.#userCode.call('onBusinessWorkerConnected', hook, added);
   }
@@ -306,10 +330,16 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.absences.left(worker);
     const leaving = this.#leaving.delete(worker);
     const present = this.#workers.get(worker.key) === worker;
+    const busy = leaving ? this.#router.busyOf(worker.key) : null;
     if (present) this.#workers.delete(worker.key);
     if (present || leaving) this.#router.workerLeft(worker.key);
     // Of a gateway that stops it is the other way round, and each worker would be a line at every Ctrl+C.
     this.#logger[this.#stopping ? 'debug' : 'info']('a worker left', { worker: worker.key });
+    // A gateway that leaves has told its workers everything, and one that dies has nobody to tell.
+    if (!this.#closing) {
+      this.#redeliver(worker, busy ?? null);
+      this.#keepers.left(worker, this.clients.all);
+    }
     // What it was not done with is held no longer.
     if (leaving) this.#retryClientsOf(worker);
     this.#resumeClientsOf(worker);
@@ -366,6 +396,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   }
 
   workerDrained(worker: WorkerPeer): void {
+    this.#keepers.place();
     const leaving = this.#leaving.get(worker);
     if (leaving === false) this.#sendLast(worker);
     const paused = this.#pausedFor.get(worker);
@@ -497,12 +528,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       client.connection.close(undefined, CLOSE_TOO_BIG);
       return;
     }
-    const head = this.#head;
-    head.cmd = command;
-    head.clientIp = client.clientIp;
-    head.clientPort = client.clientPort;
-    head.connectionId = client.connectionId;
-    head.flag = extended ? flag : flag & ~FLAG_BINARY;
+    const head = this.#headFor(client, command, extended ? flag : flag & ~FLAG_BINARY);
+    if ((flag & FLAGS_REDELIVERED) !== 0 && !worker.supports('acknowledgements')) head.flag &= ~FLAGS_REDELIVERED;
     if (!worker.sendEvent(head, client.session, body, start, end)) {
       if (this.#workers.get(worker.key) !== worker) {
         // Its link is ending, and it was taken from the table for it: the event goes to another, or waits.
@@ -514,8 +541,70 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
         worker: worker.key,
         ...this.#facts(client),
       });
+    } else if (client.keeper !== worker) {
+      this.#keepers.sent(client, worker);
     }
     if (command === Command.ON_MESSAGE && worker.full) this.#pauseFor(worker, client);
+  }
+
+  #headFor(client: GatewayClientEntry, command: number, flag: number): PacketHead {
+    const head = this.#head;
+    head.cmd = command;
+    head.clientIp = client.clientIp;
+    head.clientPort = client.clientPort;
+    head.connectionId = client.connectionId;
+    head.flag = flag;
+    return head;
+  }
+
+  /**
+   * Sends what a worker that has left did not acknowledge to others, each client's before anything newer of it.
+   *
+   * @param busy of one that was leaving in order: the clients it was not done with; null: any
+   */
+  #redeliver(worker: WorkerPeer, busy: ReadonlySet<number> | null): void {
+    const newer = new Map<GatewayClientEntry, readonly WaitingEvent<GatewayClientEntry>[]>();
+    const gone = new Map<number, Departed>();
+    worker.takeUnacknowledged((event) => {
+      const { connectionId, cmd: command, buffer, bodyStart, bodyEnd } = event;
+      // What it was done with it had handled, and later events may have gone to another.
+      if (busy !== null && !busy.has(connectionId)) return;
+      const client = this.clients.get(connectionId);
+      if (client === undefined) {
+        const departed = gone.get(connectionId) ?? departedOf(event, this.#waiting.takeOf(connectionId));
+        gone.set(connectionId, departed);
+        // What was sent last has the session as it was in the end, and all are to come with that.
+        departed.client.session = event.extBytes();
+        if (!this.#mayBeSentAgain(departed.client, event)) return;
+        departed.events.push({
+          client: departed.client,
+          command,
+          body: event.bodyBytes(),
+          flag: redelivered(event.flag),
+          since: 0,
+        });
+        return;
+      }
+      if (!newer.has(client)) newer.set(client, this.#waiting.takeOf(connectionId));
+      if (!this.#mayBeSentAgain(client, event)) return;
+      this.#event(client, command as EventCommand, buffer, bodyStart, bodyEnd, redelivered(event.flag));
+    });
+    for (const [client, events] of newer) this.#handOver(client, events);
+    for (const { client, events, newer: waited } of gone.values()) this.#handOver(client, [...events, ...waited]);
+  }
+
+  #mayBeSentAgain(client: GatewayClientEntry, { flag }: PacketView): boolean {
+    if (client.abandoned) {
+      this.droppedEvents.noWorker++;
+      return false;
+    }
+    if (redeliveries(flag) >= this.#options.maxRedeliveries) {
+      this.droppedEvents.undeliverable++;
+      this.#abandon(client, 'one worker after the other did not acknowledge an event of it');
+      return false;
+    }
+    this.redelivered++;
+    return true;
   }
 
   /** Workers that are gone are not offered, and where there is none the function is not asked. */
@@ -577,7 +666,10 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   #retry(connectionId: number): void {
     const events = this.#waiting.takeOf(connectionId);
     const client = events[0]?.client;
-    if (client === undefined) return;
+    if (client !== undefined) this.#handOver(client, events);
+  }
+
+  #handOver(client: GatewayClientEntry, events: readonly WaitingEvent<GatewayClientEntry>[]): void {
     for (const { command, body, flag } of events) {
       if (client.abandoned) this.droppedEvents.noWorker++;
       else this.#event(client, command as EventCommand, body, 0, body.length, flag);
@@ -703,6 +795,23 @@ class SignIn implements Expiring {
   expire(): void {
     this.#gateway.signInExpired(this.#client, this);
   }
+}
+
+/** A client that is gone, with its events that are sent once more. */
+interface Departed {
+  readonly client: GatewayClientEntry;
+  readonly events: WaitingEvent<GatewayClientEntry>[];
+  /** What had waited. */
+  readonly newer: readonly WaitingEvent<GatewayClientEntry>[];
+}
+
+function departedOf(
+  { connectionId, clientIp, clientPort }: PacketView,
+  newer: readonly WaitingEvent<GatewayClientEntry>[],
+): Departed {
+  const entry = () =>
+    new ClientEntry(connectionId, endedConnection(numberToIp(clientIp), clientPort), clientIp, clientPort);
+  return { client: newer[0]?.client ?? entry(), events: [], newer };
 }
 
 function isScalar(value: unknown): value is string | number | bigint | boolean {

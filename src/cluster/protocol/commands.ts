@@ -46,6 +46,12 @@ export const Command = {
   ABSENT: 224,
   /** Send me what is for this group again. */
   PRESENT: 225,
+  /** Ours alone, and those below (extension `acknowledgements`), from a worker: these events are handled. */
+  ACK: 226,
+  /** From a gateway: this client has had no event on this link; should the gateway die, its onClose is yours to tell. */
+  KEEP: 227,
+  /** From a gateway: this client is another worker's now. */
+  FORGET: 228,
 } as const;
 
 export type CommandName = keyof typeof Command;
@@ -105,6 +111,25 @@ export const FLAG_RAW = 2;
 
 /** Ours alone, between peers that agreed on `binary`: the body is binary rather than text. */
 export const FLAG_BINARY = 4;
+
+/**
+ * Ours alone, on events between peers that agreed on `acknowledgements`: three bits with the number of workers that were sent
+ * the event before and did not acknowledge it.
+ */
+export const FLAGS_REDELIVERED = 0x38;
+const REDELIVERED_SHIFT = 3;
+/** What the three bits can say. */
+export const MAX_REDELIVERIES = 7;
+
+/** How often the event was sent before. */
+export function redeliveries(flag: number): number {
+  return (flag & FLAGS_REDELIVERED) >> REDELIVERED_SHIFT;
+}
+
+/** The flags of an event that is sent once more; it must not have been sent `MAX_REDELIVERIES` times before. */
+export function redelivered(flag: number): number {
+  return flag + (1 << REDELIVERED_SHIFT);
+}
 
 const queries: ReadonlySet<number> = new Set(QUERY_COMMANDS);
 const events: ReadonlySet<number> = new Set(EVENT_COMMANDS);

@@ -75,6 +75,7 @@ export class WorkerMesh implements WorkerLink {
   events!: WorkerLinkEvents;
   paused = false;
   #leaving = false;
+  #listed: ReadonlyMap<string, GatewayAddress> = new Map();
 
   constructor(options: WorkerMeshOptions) {
     this.options = options;
@@ -108,6 +109,10 @@ export class WorkerMesh implements WorkerLink {
     const story = registers.map(({ register, text }) => `${register}: ${text}`).join('; ');
     const message = `no register answered within ${LINKED_WITHIN / 1000} s (${story})`;
     throw new LinkError('GW_LINK_NO_REGISTER', message, { registers });
+  }
+
+  announces(address: string): boolean {
+    return this.#listed.has(address);
   }
 
   leave(): void {
@@ -183,6 +188,7 @@ export class WorkerMesh implements WorkerLink {
   }
 
   #take(all: ReadonlyMap<string, GatewayAddress>): void {
+    this.#listed = all;
     for (const peer of this.#peers.values()) {
       peer.listed = all.has(peer.address);
       // A link that is up stays, as in the original: it lives as long as the gateway does.
@@ -210,6 +216,7 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   connection: TcpConnection | null = null;
   live = false;
   listed = true;
+  process: string | null = null;
   readonly absentGroups = new AbsentGroups();
   readonly #mesh: WorkerMesh;
   readonly #host: string;
@@ -298,6 +305,7 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     const { workerKey, secretKey } = this.#mesh.options;
     this.live = true;
     this.#extensions = new Set();
+    this.process = null;
     this.#decidedAt = performance.now() + UNDECIDED_MS;
     const body = workerConnectBody(workerKey, secretKey, { extensions: OUR_EXTENSIONS });
     this.send(packetHead({ cmd: Command.WORKER_CONNECT, flag: FLAG_SCALAR }), '', body);
@@ -314,7 +322,11 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     this.#redial.proven();
     this.#decidedAt = 0;
     if (packet.cmd === Command.EXTENSIONS) {
-      this.#extensions = knownExtensions(parseConnectBody(packet.bodyText())?.fields ?? {});
+      const { fields = {} } = parseConnectBody(packet.bodyText()) ?? {};
+      this.#extensions = knownExtensions(fields);
+      if (typeof fields.process !== 'string' || !this.supports('acknowledgements')) return;
+      this.process = fields.process;
+      this.#mesh.events.gatewayIdentified(this);
       return;
     }
     if (packet.cmd === Command.ABSENT || packet.cmd === Command.PRESENT) this.absentGroups.told(packet);
