@@ -575,36 +575,39 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
         gone.set(connectionId, departed);
         // What was sent last has the session as it was in the end, and all are to come with that.
         departed.client.session = event.extBytes();
-        if (!this.#mayBeSentAgain(departed.client, event)) return;
+        const flag = this.#flagAgain(departed.client, event.flag, departed.events.length === 0);
+        if (flag === null) return;
         departed.events.push({
           client: departed.client,
           command,
           body: event.bodyBytes(),
-          flag: redelivered(event.flag),
+          flag,
           since: 0,
         });
         return;
       }
-      if (!newer.has(client)) newer.set(client, this.#waiting.takeOf(connectionId));
-      if (!this.#mayBeSentAgain(client, event)) return;
-      this.#event(client, command as EventCommand, buffer, bodyStart, bodyEnd, redelivered(event.flag));
+      const oldest = !newer.has(client);
+      if (oldest) newer.set(client, this.#waiting.takeOf(connectionId));
+      const flag = this.#flagAgain(client, event.flag, oldest);
+      if (flag !== null) this.#event(client, command as EventCommand, buffer, bodyStart, bodyEnd, flag);
     });
     for (const [client, events] of newer) this.#handOver(client, events);
     for (const { client, events, newer: waited } of gone.values()) this.#handOver(client, [...events, ...waited]);
   }
 
-  #mayBeSentAgain(client: GatewayClientEntry, { flag }: PacketView): boolean {
+  /** The flags with which an event is sent once more; null: it is not. @param oldest of its client, of those that are */
+  #flagAgain(client: GatewayClientEntry, flag: number, oldest: boolean): number | null {
     if (client.abandoned) {
       this.droppedEvents.noWorker++;
-      return false;
+      return null;
     }
-    if (redeliveries(flag) >= this.#options.maxRedeliveries) {
+    if (oldest && redeliveries(flag) >= this.#options.maxRedeliveries) {
       this.droppedEvents.undeliverable++;
       this.#abandon(client, 'one worker after the other did not acknowledge an event of it');
-      return false;
+      return null;
     }
     this.redelivered++;
-    return true;
+    return redelivered(flag, oldest);
   }
 
   /** Workers that are gone are not offered, and where there is none the function is not asked. */

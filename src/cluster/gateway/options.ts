@@ -99,7 +99,7 @@ export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSiz
    * others; default 60, 0: never.
    */
   workerTimeout: number;
-  /** How often an event may be sent once more, after workers that did not acknowledge it; at most 7, default 5. */
+  /** How many workers may die, or break their link, while at an event until it is dropped; at most 15, default 10. */
   maxRedeliveries: number;
   /** Bytes waiting for one client from which on messages for it are dropped; default 1,024,000. */
   sendToClientBufferSize: number;
@@ -140,7 +140,7 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   sendToWorkerBufferSize: 10_240_000,
   maxUnacknowledgedBytes: 16_777_216,
   workerTimeout: 60,
-  maxRedeliveries: 5,
+  maxRedeliveries: 10,
   sendToClientBufferSize: 1_024_000,
   maxWaitingBytes: 10_240_000,
   maxWaitingTime: 10,

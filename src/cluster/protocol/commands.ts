@@ -113,22 +113,26 @@ export const FLAG_RAW = 2;
 export const FLAG_BINARY = 4;
 
 /**
- * Ours alone, on events between peers that agreed on `acknowledgements`: three bits with the number of workers that were sent
- * the event before and did not acknowledge it.
+ * Ours alone, on events between peers that agreed on `acknowledgements`: four bits. 0: it was not sent before. Otherwise how many
+ * workers may have begun with it and did not acknowledge it, one at least.
  */
-export const FLAGS_REDELIVERED = 0x38;
+export const FLAGS_REDELIVERED = 0x78;
 const REDELIVERED_SHIFT = 3;
-/** What the three bits can say. */
-export const MAX_REDELIVERIES = 7;
+/** What the four bits can say. */
+export const MAX_REDELIVERIES = 15;
 
-/** How often the event was sent before. */
+/** What those bits say. */
 export function redeliveries(flag: number): number {
   return (flag & FLAGS_REDELIVERED) >> REDELIVERED_SHIFT;
 }
 
-/** The flags of an event that is sent once more; it must not have been sent `MAX_REDELIVERIES` times before. */
-export function redelivered(flag: number): number {
-  return flag + (1 << REDELIVERED_SHIFT);
+/**
+ * The flags of an event that is sent once more; the bits must not say `MAX_REDELIVERIES` yet.
+ *
+ * @param suspect its handler may have begun, and be what the worker died of; one behind it can't have been the cause
+ */
+export function redelivered(flag: number, suspect: boolean): number {
+  return suspect || redeliveries(flag) === 0 ? flag + (1 << REDELIVERED_SHIFT) : flag;
 }
 
 const queries: ReadonlySet<number> = new Set(QUERY_COMMANDS);

@@ -46,6 +46,10 @@ describe('what a worker did not acknowledge', () => {
     await eventually('the newest', () => seen(b).includes('3 4'));
     expect(seen(b)).toEqual(['3 2!', '3 3!', '3 4']);
     expect(gateway.process.redelivered).toBe(2);
+    // Only the oldest can have been at work.
+    const c = link.join('c', OURS);
+    link.leave(b);
+    expect(seen(c)).toEqual(['3 2!!', '3 3!', '3 4!']);
   });
 
   it('is also what it had named as being at work, and nothing of what is handled', async () => {

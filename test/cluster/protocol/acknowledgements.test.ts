@@ -59,12 +59,13 @@ describe.each(vectors<AcknowledgementsVector>('acknowledgements'))('$name', (vec
   });
 });
 
-test('the flags of an event count up to seven redeliveries and leave the others as they are', () => {
+test('the flags of an event count up to fifteen redeliveries and leave the others as they are', () => {
   let flag = 5;
   for (let count = 1; count <= MAX_REDELIVERIES; count++) {
-    flag = redelivered(flag);
+    flag = redelivered(flag, true);
     expect([redeliveries(flag), flag & 7]).toEqual([count, 5]);
   }
+  expect([redelivered(5, false), redelivered(13, false), redelivered(5 | 128, true)]).toEqual([13, 13, 13 | 128]);
 });
 
 test('numbers are read only where there are whole ones', () => {

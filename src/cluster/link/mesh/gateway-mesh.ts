@@ -386,7 +386,8 @@ class MeshWorkerPeer implements WorkerPeer {
   /** What it has not acknowledged has reached the limit, and it was not told yet that there is room. */
   wasFull = false;
   readonly #bufferSize: number;
-  #heardBytes = -1;
+  #owed = false;
+  #heardBytes = 0;
   #silentTicks = 0;
 
   constructor(
@@ -449,12 +450,14 @@ class MeshWorkerPeer implements WorkerPeer {
     this.unacknowledged?.take(show);
   }
 
-  /** Called in turn: how often not a byte had come since, while an acknowledgement is owed. */
+  /** Called in turn: how often in a row an acknowledgement was owed all the time since the last call, and not a byte had come. */
   silentTicks(): number {
     const { bytesRead } = this.connection;
-    const heard = bytesRead !== this.#heardBytes || this.unacknowledged?.awaitsAck !== true;
+    const owes = this.unacknowledged?.awaitsAck === true;
+    const silent = owes && this.#owed && bytesRead === this.#heardBytes;
+    this.#owed = owes;
     this.#heardBytes = bytesRead;
-    this.#silentTicks = heard ? 0 : this.#silentTicks + 1;
+    this.#silentTicks = silent ? this.#silentTicks + 1 : 0;
     return this.#silentTicks;
   }
 
