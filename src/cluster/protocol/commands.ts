@@ -136,15 +136,20 @@ export function redelivered(flag: number, suspect: boolean): number {
 }
 
 const queries: ReadonlySet<number> = new Set(QUERY_COMMANDS);
-const events: ReadonlySet<number> = new Set(EVENT_COMMANDS);
 const names: ReadonlyMap<number, string> = new Map(Object.entries(Command).map(([name, cmd]) => [cmd, name]));
 
 export function isQuery(cmd: number): cmd is QueryCommand {
   return queries.has(cmd);
 }
 
+/** Asked for every event at both ends: comparing is cheaper than looking up. */
 export function isEvent(cmd: number): cmd is EventCommand {
-  return events.has(cmd);
+  return (
+    cmd === Command.ON_MESSAGE ||
+    cmd === Command.ON_CONNECT ||
+    cmd === Command.ON_CLOSE ||
+    cmd === Command.ON_WEBSOCKET_CONNECT
+  );
 }
 
 /** For messages: `SEND_TO_ALL`, or `command 99`. */
