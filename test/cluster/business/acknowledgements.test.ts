@@ -270,6 +270,27 @@ describe('the clients of a gateway that is away', () => {
     expect(logger.warnings).toEqual(['a gateway is gone; onClose is called for the clients it had']);
   });
 
+  it('have no second onClose when the handler of the first is at work as the gateway dies', async () => {
+    const work = deferred();
+    let closes = 0;
+    const { link, process } = acknowledging({
+      onClose: () => {
+        closes++;
+        return work.promise;
+      },
+    });
+    link.connect(1);
+    link.hangUp(1);
+    process.gatewayLeft(link.peer);
+    process.gatewayJoined(link.peer);
+    link.peer.process = 'second';
+    process.gatewayIdentified(link.peer);
+    work.resolve();
+    await turn();
+    await turn();
+    expect(closes).toBe(1);
+  });
+
   it('are the same when the same process is back: nothing is told, and what waited comes again', async () => {
     const slow = deferred();
     const { link, process, seen, rejoin } = noting({}, (message) => (message === 'slow' ? slow.promise : undefined));
