@@ -118,6 +118,9 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   readonly #running = new Set<Running>();
   #sweeper: NodeJS.Timeout | null = null;
   #signs: NodeJS.Timeout | null = null;
+  /** The gateway of the last event, and what is known of it: events come many from one gateway at a time. */
+  #lastGateway: GatewayPeer | null = null;
+  #lastJoined: Joined | undefined;
   /** Clients whose handler's promise is pending. */
   #busy = 0;
   #pendingBytes = 0;
@@ -159,6 +162,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
       unlistedSince: null,
       departure: null,
     });
+    this.#lastGateway = null;
   }
 
   gatewayIdentified(gateway: GatewayPeer): void {
@@ -176,6 +180,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     const joined = this.#gateways.get(gateway);
     if (joined === undefined) return;
     this.#gateways.delete(gateway);
+    this.#lastGateway = null;
     joined.state = 'away';
     joined.departure?.end();
     if (joined.process === null || this.#stopping) {
@@ -188,7 +193,11 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   }
 
   event(packet: PacketView, gateway: GatewayPeer): void {
-    const joined = this.#gateways.get(gateway);
+    if (this.#lastGateway !== gateway) {
+      this.#lastGateway = gateway;
+      this.#lastJoined = this.#gateways.get(gateway);
+    }
+    const joined = this.#lastJoined;
     if (joined === undefined) return;
     const { cmd, flag, buffer } = packet;
     if (!isEvent(cmd)) {

@@ -385,6 +385,7 @@ class MeshWorkerPeer implements WorkerPeer {
   readonly unacknowledged: Unacknowledged | null;
   /** What it has not acknowledged has reached the limit, and it was not told yet that there is room. */
   wasFull = false;
+  readonly #binary: boolean;
   readonly #bufferSize: number;
   #owed = false;
   #heardBytes = 0;
@@ -401,6 +402,7 @@ class MeshWorkerPeer implements WorkerPeer {
     this.key = key;
     this.connection = connection;
     this.extensions = extensions;
+    this.#binary = extensions.has('binary');
     this.#bufferSize = options.sendToWorkerBufferSize;
     this.unacknowledged = this.supports('acknowledgements') ? new Unacknowledged(options.maxUnacknowledgedBytes) : null;
   }
@@ -418,7 +420,8 @@ class MeshWorkerPeer implements WorkerPeer {
   }
 
   supports(extension: Extension): boolean {
-    return this.extensions.has(extension);
+    // Asked for each event.
+    return extension === 'binary' ? this.#binary : this.extensions.has(extension);
   }
 
   sendEvent(head: PacketHead, session: Buffer, body: Buffer, start: number, end: number): boolean {
