@@ -42,7 +42,9 @@ export class ClientEntry<Connection = unknown> {
   heartbeat = -1;
   /** Bytes that had come from it when it was looked at last; see WebSocketPings. */
   heardBytes = 0;
-  /** An event of it was lost and it is being closed: workers do not hear of it any more. */
+  /** A worker was sent an event of it, and so is to hear of its end. */
+  heard = false;
+  /** An event of it was lost and it is being closed: workers hear of nothing but its end any more. */
   abandoned = false;
   /** Its deadline for signing in; null: it has signed in once, or need not. */
   signIn: Expiring | null = null;

@@ -74,6 +74,9 @@ const ROUTED_EVENT: Readonly<Record<EventCommand, RoutedEvent>> = {
 
 const WAITING_CHECK_MS = 250;
 
+/** The ends of clients that workers know find room up to this many times the limit: there is one for each, and no other word. */
+const ENDS_FACTOR = 4;
+
 /** A client that was cut off tells it within a turn or two. */
 const LAST_WORDS_MS = 200;
 
@@ -125,6 +128,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   /** Clients that are not read because their worker's queue is full. */
   readonly #pausedFor = new Map<WorkerPeer, Set<GatewayClientEntry>>();
   readonly #waiting: WaitingRoom<GatewayClientEntry>;
+  /**
+   * By connection id, whose events are being handed over, and how many calls are at it, one inside the other: a worker may
+   * turn out to have left, or to have room again, in the middle. Nothing newer of these is read until the last is done.
+   */
+  readonly #handing = new Map<number, { readonly client: GatewayClientEntry; calls: number }>();
   /** Those that leave in order; true: it has been told that its last event was sent. */
   readonly #leaving = new Map<WorkerPeer, boolean>();
   readonly #heartbeat: Heartbeat;
@@ -304,7 +312,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     const client = connection.context as GatewayClientEntry;
     this.signedIn(client);
     for (const paused of this.#pausedFor.values()) paused.delete(client);
-    if (!client.abandoned) this.#event(client, Command.ON_CLOSE, NO_BODY, 0, 0, FLAG_SCALAR);
+    if (client.heard || !client.abandoned) this.#event(client, Command.ON_CLOSE, NO_BODY, 0, 0, FLAG_SCALAR);
     // While its last event waits it keeps its place: a worker that leaves may not be done with it.
     if (!this.#waiting.has(client)) this.#router.clientLeft(client);
     this.clients.remove(client);
@@ -563,41 +571,35 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
    * @param busy of one that was leaving in order: the clients it was not done with; null: any
    */
   #redeliver(worker: WorkerPeer, busy: ReadonlySet<number> | null): void {
-    const newer = new Map<GatewayClientEntry, readonly WaitingEvent<GatewayClientEntry>[]>();
-    const gone = new Map<number, Departed>();
+    const since = performance.now();
+    const again = new Map<number, Redelivery>();
     worker.takeUnacknowledged((event) => {
-      const { connectionId, cmd: command, buffer, bodyStart, bodyEnd } = event;
+      const { connectionId, cmd: command } = event;
       // What it was done with it had handled, and later events may have gone to another.
       if (busy !== null && !busy.has(connectionId)) return;
-      const client = this.clients.get(connectionId);
-      if (client === undefined) {
-        const departed = gone.get(connectionId) ?? departedOf(event, this.#waiting.takeOf(connectionId));
-        gone.set(connectionId, departed);
-        // What was sent last has the session as it was in the end, and all are to come with that.
-        departed.client.session = event.extBytes();
-        const flag = this.#flagAgain(departed.client, event.flag, departed.events.length === 0);
-        if (flag === null) return;
-        departed.events.push({
-          client: departed.client,
-          command,
-          body: event.bodyBytes(),
-          flag,
-          since: 0,
-        });
-        return;
-      }
-      const oldest = !newer.has(client);
-      if (oldest) newer.set(client, this.#waiting.takeOf(connectionId));
-      const flag = this.#flagAgain(client, event.flag, oldest);
-      if (flag !== null) this.#event(client, command as EventCommand, buffer, bodyStart, bodyEnd, flag);
+      const begun = again.get(connectionId);
+      const redelivery = begun ?? this.#beginRedelivery(connectionId, event);
+      if (begun === undefined) again.set(connectionId, redelivery);
+      const { client, departed, events } = redelivery;
+      // What was sent last has the session as it was in the end, and all are to come with that.
+      if (departed) client.session = event.extBytes();
+      const flag = this.#flagAgain(client, command, event.flag, begun === undefined);
+      if (flag !== null) events.push({ client, command, body: event.bodyBytes(), flag, since });
     });
-    for (const [client, events] of newer) this.#handOver(client, events);
-    for (const { client, events, newer: waited } of gone.values()) this.#handOver(client, [...events, ...waited]);
+    for (const { client, events, newer } of again.values()) this.#handOver(client, [...events, ...newer]);
+  }
+
+  #beginRedelivery(connectionId: number, event: PacketView): Redelivery {
+    const newer = this.#waiting.takeOf(connectionId);
+    const known = this.clients.get(connectionId) ?? newer[0]?.client ?? this.#handing.get(connectionId)?.client;
+    const client = known ?? departedClient(event);
+    this.#hold(client);
+    return { client, departed: known === undefined, events: [], newer };
   }
 
   /** The flags with which an event is sent once more; null: it is not. @param oldest of its client, of those that are */
-  #flagAgain(client: GatewayClientEntry, flag: number, oldest: boolean): number | null {
-    if (client.abandoned) {
+  #flagAgain(client: GatewayClientEntry, command: number, flag: number, oldest: boolean): number | null {
+    if (client.abandoned && command !== Command.ON_CLOSE) {
       this.droppedEvents.noWorker++;
       return null;
     }
@@ -639,6 +641,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   }
 
   #resume(client: GatewayClientEntry): void {
+    if (this.#handing.has(client.connectionId)) return;
     // What it sent meanwhile, a pong too, is yet to be read.
     if (this.#pings.tickSeconds > 0) this.#pings.excuse(client);
     client.connection.resumeRecv();
@@ -669,16 +672,33 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   #retry(connectionId: number): void {
     const events = this.#waiting.takeOf(connectionId);
     const client = events[0]?.client;
-    if (client !== undefined) this.#handOver(client, events);
+    if (client === undefined) return;
+    this.#hold(client);
+    this.#handOver(client, events);
+  }
+
+  /** The client is not read until the `#handOver` that belongs to it is done. */
+  #hold(client: GatewayClientEntry): void {
+    const { connectionId } = client;
+    const found = this.#handing.get(connectionId);
+    if (found === undefined) this.#handing.set(connectionId, { client, calls: 1 });
+    else found.calls++;
   }
 
   #handOver(client: GatewayClientEntry, events: readonly WaitingEvent<GatewayClientEntry>[]): void {
-    for (const { command, body, flag } of events) {
-      if (client.abandoned) this.droppedEvents.noWorker++;
+    for (const event of events) {
+      const { command, body, flag } = event;
+      if (client.abandoned && !isOwed(event)) this.droppedEvents.noWorker++;
       else this.#event(client, command as EventCommand, body, 0, body.length, flag);
     }
+    const handing = this.#handing.get(client.connectionId);
+    if (handing !== undefined && --handing.calls > 0) return;
+    this.#handing.delete(client.connectionId);
     if (this.#waiting.has(client)) return;
     this.#freePlace(client);
+    // Its end was told before: the worker is to know of it no longer than these take.
+    const gone = this.clients.get(client.connectionId) !== client;
+    if (gone && events.at(-1)?.command !== Command.ON_CLOSE) this.#keepers.forget(client);
     // Only now: what it sends next must not overtake what it had waiting.
     for (const paused of this.#pausedFor.values()) if (paused.has(client)) return;
     this.#resume(client);
@@ -695,9 +715,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       this.droppedEvents.noWorker++;
       return;
     }
-    if (!this.#waiting.add({ client, command, body, flag, since: performance.now() })) {
+    const event = { client, command, body, flag, since: performance.now() };
+    if (!this.#waiting.add(event, this.#limitOf(event))) {
       this.droppedEvents.waitingRoomFull++;
       this.#abandon(client, 'no worker can take its events yet, and no more can wait');
+      if (command === Command.ON_CLOSE) this.#keepers.forget(client);
       return;
     }
     if (!this.#router.holds(client)) {
@@ -708,16 +730,23 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#waitingTimer ??= setInterval(() => this.#expireWaiting(), WAITING_CHECK_MS);
   }
 
+  /** Up to how many bytes in the waiting room this event is taken. */
+  #limitOf(event: WaitingEvent<GatewayClientEntry>): number {
+    const { maxWaitingBytes } = this.#options;
+    // A worker was full at `maxUnacknowledgedBytes`, so what it leaves behind is bounded. It was taken, and is not to be lost.
+    if (redeliveries(event.flag) > 0) return Number.POSITIVE_INFINITY;
+    return isOwed(event) ? maxWaitingBytes * ENDS_FACTOR : maxWaitingBytes;
+  }
+
   #expireWaiting(): void {
-    // A worker that leaves has as much time for its handlers as it had before.
-    const held = (client: GatewayClientEntry) => this.#router.holds(client);
-    for (const events of this.#waiting.takeExpired(performance.now(), held)) {
+    // A worker that leaves has as much time for its handlers as it had before. The end of a client holds up nobody.
+    const mayWait = (oldest: WaitingEvent<GatewayClientEntry>) => isOwed(oldest) || this.#router.holds(oldest.client);
+    for (const events of this.#waiting.takeExpired(performance.now(), mayWait)) {
       const [event] = events;
       if (event === undefined) continue;
       const { client } = event;
-      this.droppedEvents.noWorker += events.length;
-      if (!client.abandoned) this.#abandon(client, `no worker came within ${this.#options.maxWaitingTime} s`);
-      this.#freePlace(client);
+      this.#abandon(client, `no worker came within ${this.#options.maxWaitingTime} s`, events);
+      if (!this.#waiting.has(client)) this.#freePlace(client);
     }
     if (this.#waiting.size === 0 && this.#waitingTimer !== null) {
       clearInterval(this.#waitingTimer);
@@ -725,9 +754,16 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     }
   }
 
-  /** An event of this client is lost: it is told to come again later, and no worker will hear of it any more. */
-  #abandon(client: GatewayClientEntry, reason: string): void {
+  /**
+   * An event of this client is lost: it is told to come again later, and workers hear of nothing but its end any more.
+   *
+   * @param waiting what it had waiting
+   */
+  #abandon(client: GatewayClientEntry, reason: string, waiting = this.#waiting.takeOf(client.connectionId)): void {
     client.abandoned = true;
+    for (const event of waiting) {
+      if (!isOwed(event) || !this.#waiting.add(event, this.#limitOf(event))) this.droppedEvents.noWorker++;
+    }
     this.#warn(`a client is closed: ${reason}`, this.#facts(client));
     client.connection.close(undefined, CLOSE_TRY_AGAIN_LATER, 'try again later');
   }
@@ -800,21 +836,26 @@ class SignIn implements Expiring {
   }
 }
 
-/** A client that is gone, with its events that are sent once more. */
-interface Departed {
+/** The events of one client that are sent once more. */
+interface Redelivery {
   readonly client: GatewayClientEntry;
+  /** It is gone, and nothing is known of it but these. */
+  readonly departed: boolean;
   readonly events: WaitingEvent<GatewayClientEntry>[];
   /** What had waited. */
   readonly newer: readonly WaitingEvent<GatewayClientEntry>[];
 }
 
-function departedOf(
-  { connectionId, clientIp, clientPort }: PacketView,
-  newer: readonly WaitingEvent<GatewayClientEntry>[],
-): Departed {
-  const entry = () =>
-    new ClientEntry(connectionId, endedConnection(numberToIp(clientIp), clientPort), clientIp, clientPort);
-  return { client: newer[0]?.client ?? entry(), events: [], newer };
+function departedClient({ connectionId, clientIp, clientPort }: PacketView): GatewayClientEntry {
+  const connection = endedConnection(numberToIp(clientIp), clientPort);
+  const client = new ClientEntry(connectionId, connection, clientIp, clientPort);
+  client.heard = true;
+  return client;
+}
+
+/** The end of a client that workers know of: whatever else of it was lost, this is told, when there is a worker again. */
+function isOwed({ client, command }: WaitingEvent<GatewayClientEntry>): boolean {
+  return command === Command.ON_CLOSE && client.heard;
 }
 
 function isScalar(value: unknown): value is string | number | bigint | boolean {

@@ -37,14 +37,21 @@ export class Keepers<Connection = unknown> {
   sent(client: ClientEntry<Connection>, worker: WorkerPeer): void {
     const { keeper } = client;
     client.keeper = worker;
+    client.heard = true;
     if (keeper === null) this.#orphans.delete(client);
     else this.#forget(client, keeper);
   }
 
-  /** The client has left, and its last event was sent, or is not to be sent. */
+  /** The client has left, and its last event was sent, or waits. */
   gone(client: ClientEntry<Connection>): void {
     this.#orphans.delete(client);
-    if (client.abandoned && client.keeper !== null) this.#forget(client, client.keeper);
+  }
+
+  /** No worker is to tell the client's end, for it was told, or can't be. */
+  forget(client: ClientEntry<Connection>): void {
+    const { keeper } = client;
+    client.keeper = null;
+    if (keeper !== null) this.#forget(client, keeper);
   }
 
   /** The worker's link has ended; what it had not acknowledged was sent to others. */
@@ -52,7 +59,7 @@ export class Keepers<Connection = unknown> {
     for (const client of clients) {
       if (client.keeper !== worker) continue;
       client.keeper = null;
-      if (!client.abandoned) this.#orphans.add(client);
+      this.#orphans.add(client);
     }
     this.place();
   }
@@ -60,7 +67,7 @@ export class Keepers<Connection = unknown> {
   /** Gives those that nobody keeps to workers, in turn, as far as these have room. */
   place(): void {
     if (this.#orphans.size === 0 || this.#next !== null) return;
-    const workers = [...this.#workers.values()].filter((worker) => worker.supports('acknowledgements'));
+    const workers = [...this.#workers.values()].filter((worker) => worker.supports('acknowledgements') && !worker.full);
     let placed = 0;
     for (const client of this.#orphans) {
       if (placed === KEPT_A_TURN) {
@@ -72,7 +79,7 @@ export class Keepers<Connection = unknown> {
       }
       const worker = workers[placed % workers.length];
       // When it has room, or another one joins, it goes on.
-      if (worker === undefined || worker.full || !this.#keep(client, worker)) return;
+      if (worker === undefined || !this.#keep(client, worker)) return;
       client.keeper = worker;
       this.#orphans.delete(client);
       placed++;

@@ -143,9 +143,120 @@ describe('what a worker did not acknowledge', () => {
     }
     const last = link.join('last', OURS);
     await client.untilClosed();
-    expect(seen(last)).toEqual([]);
+    await eventually('its end', () => last.commands.includes(ON_CLOSE));
+    expect(seen(last)).toEqual([String(KEEP), '4']);
     expect(gateway.process.figures().dropped).toEqual({ undeliverable: 1 });
     expect(logger.warnings.at(-1)).toContain('one worker after the other');
+  });
+
+  it('comes before what its client had sent meanwhile, also when its new worker has room again in the middle of it', async () => {
+    await using gateway = await startGateway();
+    const { link } = gateway;
+    const a = link.join('a', OURS);
+    await using client = await clientOf(gateway, a, '1', '2');
+    a.full = true;
+    // Of these the second is held.
+    client.write('3\n4\n');
+    await eventually('it not to be read', () => seen(a).length === 4);
+    ack(a, 1);
+    const b = link.join('b', OURS);
+    b.full = true;
+    b.take = ({ body }) => {
+      if (String(body) === '2') link.drained(b);
+      return true;
+    };
+    link.leave(a);
+    expect(seen(b)).toEqual(['3 1!', '3 2!', '3 3!', '3 4']);
+  });
+
+  it('comes before it also when its new worker leaves in the middle of it', async () => {
+    await using gateway = await startGateway();
+    const { link } = gateway;
+    const a = link.join('a', OURS);
+    await using client = await clientOf(gateway, a, '1', '2');
+    a.full = true;
+    client.write('3\n4\n');
+    await eventually('it not to be read', () => seen(a).length === 4);
+    ack(a, 1);
+    const b = link.join('b', OURS);
+    const c = link.join('c', OURS);
+    b.take = ({ body }) => {
+      if (String(body) !== '2') return true;
+      link.leave(b);
+      return false;
+    };
+    link.leave(a);
+    expect(seen(c)).toEqual(['3 1!!', '3 2!', '3 3!', '3 4']);
+  });
+
+  it('goes to one worker, and in order, also when its client is gone and its new worker leaves in the middle of it', async () => {
+    await using gateway = await startGateway();
+    const { link } = gateway;
+    const a = link.join('a', OURS);
+    await using client = await clientOf(gateway, a, '1', '2');
+    ack(a, 1);
+    client.socket.destroy();
+    await eventually('its end', () => a.commands.includes(ON_CLOSE));
+    const [b, c, d] = [link.join('b', OURS), link.join('c', OURS), link.join('d', OURS)];
+    b.take = ({ body }) => {
+      if (String(body) !== '2') return true;
+      link.leave(b);
+      return false;
+    };
+    link.leave(a);
+    expect([seen(c), seen(d)]).toEqual([['3 1!!', '3 2!', '4!'], []]);
+  });
+
+  it('has the last session of a client that is gone, not the one it was sent with', async () => {
+    await using gateway = await startGateway();
+    const { link } = gateway;
+    const a = link.join('a', OURS);
+    await using client = await clientOf(gateway, a, '1');
+    ack(a, 1);
+    link.say(a, DRAIN);
+    link.say(a, BUSY, 0, busyBody([1]));
+    link.command(Command.SET_SESSION, 1, 'a:1:{i:0;i:1;}');
+    client.socket.destroy();
+    await eventually('its end', () => gateway.process.clients.size === 0);
+    link.leave(a);
+    const b = link.join('b', OURS);
+    expect(b.events.map(({ head, session }) => [head.cmd, session])).toEqual([
+      [ON_MESSAGE, 'a:1:{i:0;i:1;}'],
+      [ON_CLOSE, 'a:1:{i:0;i:1;}'],
+    ]);
+  });
+
+  it('waits for a worker however much it is, for it was taken; what is new finds no room behind it', async () => {
+    await using gateway = await startGateway({ maxWaitingBytes: 500 });
+    const { link } = gateway;
+    const a = link.join('a', OURS);
+    await using client = await clientOf(gateway, a, '1', '2', '3');
+    await using other = await clientOf(gateway, a);
+    ack(a, 5, [1, 2, 3, 4]);
+    link.leave(a);
+    other.write('new\n');
+    await other.untilClosed();
+    const b = link.join('b', OURS);
+    expect([seen(b, 1), seen(b, 2)]).toEqual([['1!', '3 1!', '3 2!', '3 3!'], ['4']]);
+    expect(gateway.process.figures().dropped).toEqual({ waitingRoomFull: 1 });
+    expect(client.closed).toBe(false);
+  });
+
+  it('leaves nobody behind at a worker that hears of a client only when its end was told elsewhere', async () => {
+    let to = 'a';
+    await using gateway = await startGateway({ router: () => to });
+    const { link } = gateway;
+    const a = link.join('a', OURS);
+    const b = link.join('b', OURS);
+    const c = link.join('c', OURS);
+    await using client = await clientOf(gateway, a, '1');
+    ack(a, 1);
+    to = 'b';
+    client.socket.destroy();
+    await eventually('its end', () => b.commands.includes(ON_CLOSE));
+    to = 'c';
+    link.leave(a);
+    expect(c.commands).toEqual([ON_MESSAGE, FORGET]);
   });
 
   it('goes without a mark to a worker of the original, and is kept for none', async () => {
@@ -240,7 +351,20 @@ describe('the worker that keeps a client', () => {
     expect([kept(a), kept(b)]).toEqual([[[FORGET, 1]], []]);
   });
 
-  it('forgets a client that is closed because an event of it was lost: nobody hears of it any more', async () => {
+  it('is another one also where the first that is there has no room', async () => {
+    await using gateway = await startGateway();
+    const { link } = gateway;
+    const a = link.join('a', OURS);
+    await using _client = await clientOf(gateway, a);
+    ack(a, 1);
+    const b = link.join('b', OURS);
+    b.full = true;
+    const c = link.join('c', OURS);
+    link.leave(a);
+    expect([kept(b), kept(c)]).toEqual([[], [[KEEP, 1]]]);
+  });
+
+  it('forgets a client that is closed because an event of it was lost, where its end finds no room either', async () => {
     await using gateway = await startGateway({ maxWaitingBytes: 0 });
     const { link } = gateway;
     const a = link.join('a', OURS);
@@ -251,5 +375,56 @@ describe('the worker that keeps a client', () => {
     await client.untilClosed();
     await eventually('its end', () => gateway.process.clients.size === 0);
     expect(a.commands).toEqual([ON_CONNECT, DRAIN, FORGET]);
+  });
+});
+
+describe('the end of a client that a worker has heard of', () => {
+  const SESSION = 'a:1:{i:0;i:1;}';
+  const ends = (worker: FakeWorker) =>
+    worker.events.map(({ head, session }) => [head.cmd, head.connectionId, session]).sort();
+
+  it('is told when there is a worker again, with its session, also when it was closed because none came in time', async () => {
+    await using gateway = await startGateway({ maxWaitingTime: 0.2 });
+    const { link } = gateway;
+    const a = link.join('a', OURS);
+    await using speaks = await clientOf(gateway, a);
+    await using leaves = await clientOf(gateway, a);
+    await using both = await clientOf(gateway, a);
+    ack(a, 3);
+    for (const id of [1, 2, 3]) link.command(Command.SET_SESSION, id, SESSION);
+    link.leave(a);
+    speaks.write('lost\n');
+    leaves.socket.destroy();
+    both.write('lost\n');
+    both.socket.end();
+    await using unheard = await TcpClient.open(gateway.port);
+    for (const client of [speaks, both, unheard]) await client.untilClosed();
+    await eventually('all to be gone', () => gateway.process.clients.size === 0);
+    // Longer than anything else may wait.
+    await eventually('what was lost', () => gateway.process.figures().dropped.noWorker === 3);
+    const b = link.join('b', OURS);
+    expect(ends(b)).toEqual([1, 2, 3].map((id) => [ON_CLOSE, id, SESSION]));
+    const c = link.join('c', OURS);
+    link.leave(b);
+    expect(ends(c)).toEqual([1, 2, 3].map((id) => [ON_CLOSE, id, SESSION]));
+    // Of none is anything left.
+    ack(c, 3);
+    link.leave(c);
+    expect(link.join('d', OURS).events).toEqual([]);
+  });
+
+  it('waits up to four times the bytes that others may, and what is beyond is counted', async () => {
+    // An end takes 200 of 4 × 100.
+    await using gateway = await startGateway({ maxWaitingBytes: 100 });
+    const { link } = gateway;
+    const a = link.join('a', OURS);
+    const clients: TcpClient[] = [];
+    for (let count = 0; count < 3; count++) clients.push(await clientOf(gateway, a));
+    ack(a, 3);
+    link.leave(a);
+    for (const client of clients) client.socket.destroy();
+    await eventually('all to be gone', () => gateway.process.clients.size === 0);
+    expect(gateway.process.figures().dropped).toEqual({ waitingRoomFull: 1 });
+    expect(link.join('b', OURS).commands).toEqual([ON_CLOSE, ON_CLOSE]);
   });
 });
