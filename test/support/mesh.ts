@@ -130,6 +130,7 @@ export class MeshWorker implements AsyncDisposable {
       sendToGatewayBufferSize: 10_240_000,
       maxPacketSize: MAX_PACKET_SIZE,
       queryTimeout: 5,
+      gatewayTimeout: 60,
       logger: this.logger,
       ...options,
     });

@@ -4,6 +4,7 @@ import { type LogFields, type Logger, LogThrottle, stackOf } from '../../util/mo
 import {
   type Dispatch,
   enterDispatch,
+  isTooLarge,
   type LocalSession,
   type LocalSessions,
   leaveDispatch,
@@ -73,6 +74,8 @@ interface Joined {
   /** Its clients that have been heard of, by connection id. */
   readonly clients: Map<number, Known>;
   readonly acknowledgements: Acknowledgements;
+  /** Those whose session found no room: it is sent before their events are acknowledged. */
+  readonly unsaved: Set<Known>;
   /** ACK is due at the end of this turn. */
   due: boolean;
   /** `away`: the link has ended, and whether the gateway has is to be seen. What waits for handlers waits until then. */
@@ -156,6 +159,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
       gateway,
       clients: new Map(),
       acknowledgements: new Acknowledgements(),
+      unsaved: new Set(),
       due: false,
       state: 'linked',
       process: null,
@@ -341,11 +345,22 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     this.#acknowledging = [];
     for (const joined of due) {
       joined.due = false;
-      if (joined.state !== 'linked' || joined.acknowledgements.send(joined.gateway)) continue;
+      if (joined.state !== 'linked') continue;
+      if (this.#savesAll(joined) && joined.acknowledgements.send(joined.gateway)) continue;
       setTimeout(() => {
         if (joined.state === 'linked' && !joined.due) this.#acknowledgeLater(joined);
       }, RETRY_MS).unref();
     }
+  }
+
+  /** Whoever gets a client's events next gets the session that those which are acknowledged have left. */
+  #savesAll({ unsaved }: Joined): boolean {
+    for (const known of unsaved) {
+      // One that is at work again is saved when that is done.
+      if (!known.state.busy && !this.#save(known)) return false;
+      unsaved.delete(known);
+    }
+    return true;
   }
 
   // ---- gateways that are away ----
@@ -508,23 +523,27 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     else this.#save(known);
   }
 
-  #save(known: Known): void {
+  /** @returns false when the gateway had no room for it, and may have later */
+  #save(known: Known): boolean {
     const { session } = known.state;
-    const { gateway, state } = known.joined;
+    const { gateway, state, unsaved } = known.joined;
     try {
       const text = session.takeChange();
-      if (text === null || this.api.changePeer(gateway, Command.SET_SESSION, known.connectionId, text)) return;
+      if (text === null || this.api.changePeer(gateway, Command.SET_SESSION, known.connectionId, text)) return true;
       session.notSent();
       // With a gateway that is gone its clients are.
-      if (state === 'linked') {
-        this.#warn("the session of a client could not be sent; it is tried again after the client's next event", {
-          client: known.client.id,
-          bytes: text.length,
-        });
-      }
+      if (state !== 'linked') return true;
+      this.#warn('the session of a client could not be sent; it is tried again', {
+        client: known.client.id,
+        bytes: text.length,
+      });
+      if (isTooLarge(gateway, text, '')) return true;
+      if (gateway.supports('acknowledgements')) unsaved.add(known);
+      return false;
     } catch (thrown) {
       this.failed++;
       this.#logger.error(`the session of a client can't be saved: ${stackOf(thrown)}`, { client: known.client.id });
+      return true;
     }
   }
 
@@ -573,7 +592,9 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
       this.#took(state, next);
       const { acknowledgements } = known.joined;
       const { session, number, cmd, flag, body } = next;
-      if (session === null || state.session.arrived(session, 0, session.length) || cmd === Command.ON_CLOSE) {
+      const certain = session === null || state.session.arrived(session, 0, session.length);
+      // A gateway that is gone can't be asked.
+      if (certain || cmd === Command.ON_CLOSE || known.joined.state === 'dead') {
         done = this.#handle(known, number, cmd, flag, body, 0, body.length);
         if (done) this.#handledLate(known, acknowledgements, number);
       } else {

@@ -62,6 +62,11 @@ export interface BusinessWorkerOptions extends AccountOptions {
    * 300, 0: never.
    */
   handlerTimeout: number;
+  /**
+   * Seconds in which not a byte comes from a gateway that pings (those on other hosts do, every 25 s) until the link to it is
+   * ended; default 60, 0: never.
+   */
+  gatewayTimeout: number;
   /** Seconds after which the clients of a gateway that is gone and that no Register lists any more are gone too; default 10. */
   lostGatewayTimeout: number;
 }
@@ -80,6 +85,7 @@ export const BUSINESS_WORKER_DEFAULTS: Readonly<BusinessWorkerOptions> = Object.
   maxPendingBytesPerClient: 1_048_576,
   maxPendingBytes: 67_108_864,
   handlerTimeout: 300,
+  gatewayTimeout: 60,
   lostGatewayTimeout: 10,
 });
 
@@ -100,6 +106,7 @@ export const BUSINESS_WORKER_CHECKS: Checks<BusinessWorkerOptions> = {
   maxPendingBytesPerClient: integer(1),
   maxPendingBytes: integer(1),
   handlerTimeout: seconds(),
+  gatewayTimeout: seconds(),
   lostGatewayTimeout: seconds(),
 };
 
@@ -165,7 +172,7 @@ export class BusinessWorker extends BaseWorker {
   async start(context: ProcessContext): Promise<void> {
     this.#logger = context.logger;
     this.#handlers = await loadEvents(this.#events, (message) => context.logger.warn(message));
-    const { secretKey, sendToGatewayBufferSize, queryTimeout } = this.#options;
+    const { secretKey, sendToGatewayBufferSize, queryTimeout, gatewayTimeout } = this.#options;
     const link = this.makeLink({
       workerKey: workerKey(this.name, this.id, context.generation),
       registerAddresses: this.#registerAddresses,
@@ -173,6 +180,7 @@ export class BusinessWorker extends BaseWorker {
       sendToGatewayBufferSize,
       maxPacketSize: MAX_PACKET_SIZE,
       queryTimeout,
+      gatewayTimeout,
       logger: context.logger,
     });
     const process = new BusinessProcess(this.#options, this.#handlers, link, context.logger);

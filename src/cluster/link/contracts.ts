@@ -26,8 +26,9 @@ export interface WorkerPeer {
   supports(extension: Extension): boolean;
   /**
    * Hands over one event, with body[start…end). Taken in order; also when `full`, within a hard limit behind which it is
-   * not taken and false is returned. False as well when the link has begun to end: `workerLeft` was told by then, so the
-   * event is to go to another worker.
+   * not taken and false is returned. Of a worker that supports `acknowledgements`, what is sent once more and ON_CLOSE are taken
+   * behind it too: others held as much of the one, and each client has one of the other. False as well when the link has
+   * begun to end: `workerLeft` was told by then, so the event is to go to another worker.
    */
   sendEvent(head: PacketHead, session: Buffer, body: Buffer, start: number, end: number): boolean;
   /**

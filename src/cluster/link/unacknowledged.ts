@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import {
+  Command,
   countAckNumbers,
   type LinkProtocolError,
   type PacketHead,
@@ -7,6 +8,7 @@ import {
   type PacketRoom,
   type PacketView,
   readAckNumber,
+  redeliveries,
   writePacketRange,
 } from '../protocol/mod.js';
 
@@ -20,6 +22,14 @@ const ASIDE_OVERHEAD_BYTES = 100;
 const HARD_LIMIT_FACTOR = 4;
 
 const NOTHING: Buffer = Buffer.alloc(0);
+
+/**
+ * What is taken behind the hard limit too: what is sent once more, for as much was kept for another worker, and the one end
+ * that each client has.
+ */
+export function isTakenAlways({ cmd, flag }: PacketHead): boolean {
+  return cmd === Command.ON_CLOSE || redeliveries(flag) > 0;
+}
 
 /** Where events stand, one behind the other. */
 interface Slab {

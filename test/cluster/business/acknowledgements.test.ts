@@ -120,6 +120,44 @@ describe('a worker acknowledges', () => {
     await vi.waitFor(() => expect(acks(all)).toEqual([[1, [], []]]));
   });
 
+  it('an event only when the session that it has left is on its way', async () => {
+    let rooms = true;
+    const all = acknowledging({
+      onMessage: (client, message) => {
+        client.session.last = message;
+      },
+    });
+    const { link, process } = all;
+    const send = link.peer.send.bind(link.peer);
+    link.peer.send = (head, ext, body) => (head.cmd !== SET_SESSION || rooms) && send(head, ext, body);
+    rooms = false;
+    link.message(1, 'x');
+    link.message(2, 'y');
+    await turn();
+    await turn();
+    expect(link.peer.sent).toEqual([]);
+    rooms = true;
+    await vi.waitFor(() => expect(acks(all)).toEqual([[2, [], []]]));
+    expect(link.peer.sent.map(({ cmd, connectionId }) => [cmd, connectionId])).toEqual([
+      [SET_SESSION, 1],
+      [SET_SESSION, 2],
+      [ACK, 2],
+    ]);
+    expect(process.failed).toBe(0);
+  });
+
+  it('an event whose session is larger than any packet all the same', async () => {
+    const all = acknowledging({
+      onMessage: (client) => {
+        client.session.huge = 'x'.repeat(33_554_432);
+      },
+    });
+    all.link.message(1, 'x');
+    await turn();
+    expect(acks(all)).toEqual([[1, [], []]]);
+    expect(all.process.figures().dropped).toEqual({ tooLargeForGateway: 1 });
+  });
+
   it('everything before it lets its clients go', async () => {
     const all = acknowledging({ onMessage: () => {} });
     const { link, process } = all;
@@ -290,6 +328,43 @@ describe('the clients of a gateway that is away', () => {
     await turn();
     expect(closes).toBe(1);
   });
+
+  it.each([
+    ['before the gateway is known to be gone', true],
+    ['after that', false],
+  ])(
+    'have their events handled and their onClose though a question is out as it dies, which fails %s',
+    async (_when, before) => {
+      vi.useFakeTimers({ toFake: ['performance'] });
+      try {
+        const { link, process, seen, rejoin } = noting();
+        link.message(1, 'a');
+        link.message(1, 'b', { last: 'a' });
+        // An old text long after the last write: the gateway is asked.
+        vi.advanceTimersByTime(6000);
+        let fail!: (reason: Error) => void;
+        link.peer.answer = () =>
+          new Promise((_resolve, reject) => {
+            fail = reject;
+          });
+        link.message(1, 'doubtful', { last: 'a' });
+        link.message(1, 'behind it', { last: 'a' });
+        expect(seen.splice(0)).toEqual(['1 a', '1 b']);
+        process.gatewayLeft(link.peer);
+        if (before) fail(new Error('gone'));
+        await turn();
+        expect(seen).toEqual([]);
+        rejoin('second');
+        if (!before) fail(new Error('gone'));
+        else await turn();
+        for (let turns = 0; turns < 5; turns++) await turn();
+        expect(seen).toEqual(['1 doubtful', '1 behind it', '1 closed behind it']);
+        expect(process.dropped.gatewayLost).toBe(0);
+      } finally {
+        vi.useRealTimers();
+      }
+    },
+  );
 
   it('are the same when the same process is back: nothing is told, and what waited comes again', async () => {
     const slow = deferred();

@@ -31,7 +31,7 @@ async function mesh(): Promise<LinkKind> {
   return {
     gatewayLink: (wish: GatewayWish) =>
       new GatewayMesh({ ...GATEWAY, listenIp: '127.0.0.1', workerTimeout: 60, ...shared, ...wish }),
-    workerLink: (wish: WorkerWish) => new WorkerMesh({ ...WORKER, ...shared, ...wish }),
+    workerLink: (wish: WorkerWish) => new WorkerMesh({ ...WORKER, gatewayTimeout: 60, ...shared, ...wish }),
     clientLink: (wish: ClientWish) =>
       new ClientMesh({ ...CLIENT, connectTimeout: 3, drainTimeout: 5, ...shared, ...wish }),
     stop: () => register.stop(),

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ClientLink, GatewayLink, GatewayPeer, WorkerLink, WorkerPeer } from '../../../src/cluster/link/mod.js';
 import { LinkError } from '../../../src/cluster/link/mod.js';
-import { ackNumbers, Command, packetHead } from '../../../src/cluster/protocol/mod.js';
+import { ackNumbers, Command, packetHead, redelivered } from '../../../src/cluster/protocol/mod.js';
 import { eventually } from '../../support/eventually.js';
 import { commandHead, eventHead, GatewayEnd, linked, WorkerEnd } from '../../support/link-ends.js';
 
@@ -474,6 +474,26 @@ export function describeLinkContract(name: string, start: () => Promise<LinkKind
         ack(worker, 36);
         await eventually('the gateway to be told', () => gateway.drained > 0);
         expect([gateway.worker.full, gateway.event('again')]).toEqual([false, true]);
+      });
+
+      it('are taken behind the hard limit too when they are sent again, or are the end of a client', async () => {
+        const { gateway, worker } = await keeping({ maxUnacknowledgedBytes: 1000, sendToWorkerBufferSize: 1000 });
+        const { worker: peer } = gateway;
+        const send = (cmd: number, flag: number, body: string) => {
+          const bytes = Buffer.from(body);
+          return peer.sendEvent(packetHead({ cmd, flag }), Buffer.alloc(0), bytes, 0, bytes.length);
+        };
+        const body = 'x'.repeat(1000);
+        let taken = 0;
+        while (send(Command.ON_MESSAGE, 1, body)) if (++taken > 100) throw new Error('no limit');
+        expect(send(Command.ON_MESSAGE, redelivered(1, true), 'again')).toBe(true);
+        expect(send(Command.ON_CLOSE, 1, '')).toBe(true);
+        expect(send(Command.ON_CONNECT, 1, '')).toBe(false);
+        await eventually('the events', () => worker.events.length === taken + 2);
+        expect(worker.events.slice(taken).map(({ head, body: text }) => [head.cmd, String(text)])).toEqual([
+          [Command.ON_MESSAGE, 'again'],
+          [Command.ON_CLOSE, ''],
+        ]);
       });
 
       it('are none of a worker that acknowledges what it was not sent: its link ends', async () => {

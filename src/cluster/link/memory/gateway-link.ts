@@ -11,7 +11,7 @@ import type {
   LinkFigures,
   WorkerPeer,
 } from '../contracts.js';
-import { Unacknowledged } from '../unacknowledged.js';
+import { isTakenAlways, Unacknowledged } from '../unacknowledged.js';
 import type { MemoryGatewayPeer } from './gateway-peer.js';
 import type { MemoryHub } from './hub.js';
 import { packetOf, packetOfRange, showPacket } from './packets.js';
@@ -182,9 +182,9 @@ export class MemoryWorkerPeer implements WorkerPeer {
       this.#gateway.workerLeft(this);
       return false;
     }
-    if (this.#link.events.bytes >= this.#bufferSize * HARD_LIMIT_FACTOR) return false;
     const kept = isEvent(head.cmd) ? this.#unacknowledged : null;
-    if (kept?.overfull === true) return false;
+    const overfull = kept?.overfull === true || this.#link.events.bytes >= this.#bufferSize * HARD_LIMIT_FACTOR;
+    if (overfull && (kept === null || !isTakenAlways(head))) return false;
     if (kept === null) {
       this.#link.event(packetOfRange(head, session, body, start, end));
     } else {

@@ -39,17 +39,19 @@ import {
   OUR_EXTENSIONS,
   type WorkerPeer,
 } from '../contracts.js';
-import { Unacknowledged } from '../unacknowledged.js';
+import { isTakenAlways, Unacknowledged } from '../unacknowledged.js';
 import { linkCodec } from './link-codec.js';
 import { RegisterClient, registerFigures } from './register-client.js';
+import { Silence, WATCH_MS } from './silence.js';
 
-/** As in the original: workers on other hosts are pinged, so that a firewall between does not forget the link. */
+/**
+ * As in the original: workers on other hosts are pinged, so that a firewall between does not forget the link. Between our own
+ * each answers, so that both sides learn when the other's host has lost its power.
+ */
 const PING_MS = 25_000;
 
 /** Behind `sendToWorkerBufferSize` clients are paused; what they had sent already may still come, up to this many times it. */
 const HARD_LIMIT_FACTOR = 4;
-
-const WATCH_MS = 1000;
 
 /** Below this share of what may be unacknowledged the clients of a worker are read again. */
 const ROOM_SHARE = 0.5;
@@ -72,7 +74,7 @@ export interface GatewayMeshOptions {
   readonly sendToWorkerBufferSize: number;
   /** Bytes of events that one worker has not acknowledged from which on its clients are paused. */
   readonly maxUnacknowledgedBytes: number;
-  /** Seconds without a byte of a worker that owes an acknowledgement until its link is ended; 0: never. */
+  /** Seconds without a byte of a worker that owes an acknowledgement or an answer until its link is ended; 0: never. */
   readonly workerTimeout: number;
   /** Largest packet taken, in bytes. */
   readonly maxPacketSize: number;
@@ -179,6 +181,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
     if (packet.cmd === Command.WORKER_CONNECT) this.#workerConnects(peer, packet);
     else if (packet.cmd === Command.GATEWAY_CLIENT_CONNECT) this.#clientConnects(peer, packet);
     else if (packet.cmd === Command.ACK && peer.worker !== null) this.#acknowledges(peer, peer.worker, packet);
+    else if (packet.cmd === Command.PING && peer.worker !== null) peer.worker.answered();
     else if (peer.authorized) this.#events.command(packet, peer);
     else this.#refuse(peer, `${commandName(packet.cmd)} before the secret key was shown`);
   }
@@ -303,16 +306,16 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   }
 
   #pingWorkers(): void {
-    for (const worker of this.#workers.values()) worker.write(packetHead({ cmd: Command.PING }), '');
+    for (const worker of this.#workers.values()) worker.ping();
   }
 
   /** A worker that is frozen, or whose host has lost its power: nobody will say that it is gone. */
   #watchWorkers(): void {
     const { workerTimeout } = this.#options;
     for (const worker of [...this.#workers.values()]) {
-      if (worker.silentTicks() * WATCH_MS < workerTimeout * 1000) continue;
+      if (worker.silentMs() < workerTimeout * 1000) continue;
       this.silentWorkers++;
-      const message = `a worker has acknowledged nothing and said nothing for ${workerTimeout} s; its link is ended`;
+      const message = `a worker that owes an answer has said nothing for ${workerTimeout} s; its link is ended`;
       this.#warn(message, worker.connection, 'GW_LINK_SILENT');
       this.workerLeft(worker);
       worker.connection.destroy();
@@ -387,9 +390,9 @@ class MeshWorkerPeer implements WorkerPeer {
   wasFull = false;
   readonly #binary: boolean;
   readonly #bufferSize: number;
-  #owed = false;
-  #heardBytes = 0;
-  #silentTicks = 0;
+  readonly #silence = new Silence();
+  /** Its answer to PING has not come. */
+  #pinged = false;
 
   constructor(
     mesh: GatewayMesh,
@@ -432,8 +435,8 @@ class MeshWorkerPeer implements WorkerPeer {
     }
     const { unacknowledged } = this;
     if (unacknowledged !== null && isEvent(head.cmd)) {
-      if (unacknowledged.overfull) return false;
-      if (this.connection.sendQueueSize >= this.connection.limits.maxSendBufferSize) {
+      if (unacknowledged.overfull && !isTakenAlways(head)) return false;
+      if (this.connection.sendQueueSize >= this.connection.limits.maxSendBufferSize && !isTakenAlways(head)) {
         // Offered what waits, the socket may drain, and clients are read whose events are sent before this one: they are
         // numbered as they leave, and the sender's head is filled anew for each.
         const own = { ...head };
@@ -453,15 +456,18 @@ class MeshWorkerPeer implements WorkerPeer {
     this.unacknowledged?.take(show);
   }
 
-  /** Called in turn: how often in a row an acknowledgement was owed all the time since the last call, and not a byte had come. */
-  silentTicks(): number {
-    const { bytesRead } = this.connection;
-    const owes = this.unacknowledged?.awaitsAck === true;
-    const silent = owes && this.#owed && bytesRead === this.#heardBytes;
-    this.#owed = owes;
-    this.#heardBytes = bytesRead;
-    this.#silentTicks = silent ? this.#silentTicks + 1 : 0;
-    return this.#silentTicks;
+  ping(): void {
+    this.write(packetHead({ cmd: Command.PING }), '');
+    this.#pinged = this.unacknowledged !== null;
+  }
+
+  answered(): void {
+    this.#pinged = false;
+  }
+
+  /** Milliseconds in which it owed us an acknowledgement or an answer and not a byte came. */
+  silentMs(): number {
+    return this.#silence.tick(this.connection.bytesRead, this.#pinged || this.unacknowledged?.awaitsAck === true);
   }
 
   tell(head: PacketHead, ext: Buffer): void {

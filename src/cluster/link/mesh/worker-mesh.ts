@@ -37,12 +37,15 @@ import { knownExtensions } from './gateway-mesh.js';
 import { linkCodec } from './link-codec.js';
 import { QueryConnection } from './query-connection.js';
 import { Redial } from './redial.js';
+import { Silence, WATCH_MS } from './silence.js';
 
 /** Below it no packet can be too large, whatever its characters: three bytes each at most. */
 const MEASURED_CHARS = 1_048_576;
 
 /** A gateway of ours says within a round trip what it supports; one that has said nothing for so long will not. */
 const UNDECIDED_MS = 1000;
+
+const PING = packetHead({ cmd: Command.PING });
 
 const CONNECTED = 'connected to the gateway';
 
@@ -60,6 +63,8 @@ export interface WorkerMeshOptions {
   readonly maxPacketSize: number;
   /** Seconds a gateway has to answer a question. */
   readonly queryTimeout: number;
+  /** Seconds without a byte of a gateway that pings, until its link is ended; 0: never. */
+  readonly gatewayTimeout: number;
   readonly logger: Logger;
 }
 
@@ -70,11 +75,14 @@ export class WorkerMesh implements WorkerLink {
   readonly counters = new ConnectionCounters();
   /** Commands that were not taken, but for those that found the queue full. */
   readonly refused = { gatewayDown: 0, tooLargeForGateway: 0 };
+  /** Gateways whose link was ended because not a byte came from them. */
+  silentGateways = 0;
   readonly #peers = new Map<string, MeshGatewayPeer>();
   readonly #announced: AnnouncedGateways;
   events!: WorkerLinkEvents;
   paused = false;
   #leaving = false;
+  #watch: NodeJS.Timeout | null = null;
   #listed: ReadonlyMap<string, GatewayAddress> = new Map();
 
   constructor(options: WorkerMeshOptions) {
@@ -98,6 +106,7 @@ export class WorkerMesh implements WorkerLink {
   open(events: WorkerLinkEvents): void {
     this.events = events;
     this.#announced.start();
+    if (this.options.gatewayTimeout > 0) this.#watch = setInterval(() => this.#watchGateways(), WATCH_MS).unref();
   }
 
   async linked(): Promise<void> {
@@ -156,6 +165,7 @@ export class WorkerMesh implements WorkerLink {
         gatewayQueueFull: sendBufferFull,
         gatewayDown,
         tooLargeForGateway,
+        silentGateways: this.silentGateways,
         linkProtocolErrors: protocolErrors,
         registerProtocolErrors: registers.protocolErrors,
       },
@@ -169,6 +179,7 @@ export class WorkerMesh implements WorkerLink {
 
   async close(): Promise<void> {
     this.#announced.stop();
+    if (this.#watch !== null) clearInterval(this.#watch);
     const peers = [...this.#peers.values()];
     for (const peer of peers) peer.stop();
     turnWriter.flush();
@@ -185,6 +196,18 @@ export class WorkerMesh implements WorkerLink {
     if (peer.listed && !this.#leaving) return false;
     this.#forget(peer);
     return true;
+  }
+
+  /** A gateway's host may have lost its power: nobody will say that it is gone. */
+  #watchGateways(): void {
+    const { gatewayTimeout, logger } = this.options;
+    for (const peer of [...this.#peers.values()]) {
+      if (peer.silentMs() < gatewayTimeout * 1000) continue;
+      this.silentGateways++;
+      const message = `a gateway that pings has said nothing for ${gatewayTimeout} s; the link to it is ended`;
+      logger.warn(message, { code: 'GW_LINK_SILENT', gateway: peer.address });
+      peer.connection?.destroy();
+    }
   }
 
   #take(all: ReadonlyMap<string, GatewayAddress>): void {
@@ -234,6 +257,9 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   #queries: QueryConnection | null = null;
   /** It has said something on this link. */
   #heard = false;
+  readonly #silence = new Silence();
+  /** It pings on this link, so that its silence means something. */
+  #pings = false;
   #stopped = false;
   #reported = '';
 
@@ -314,6 +340,7 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     this.live = true;
     this.#extensions = NO_EXTENSIONS;
     this.#heard = false;
+    this.#pings = false;
     this.process = null;
     this.#decidedAt = performance.now() + UNDECIDED_MS;
     const body = workerConnectBody(workerKey, secretKey, { extensions: OUR_EXTENSIONS });
@@ -337,7 +364,20 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
       return;
     }
     if (packet.cmd === Command.ABSENT || packet.cmd === Command.PRESENT) this.absentGroups.told(packet);
-    else if (packet.cmd !== Command.PING) this.#mesh.events.event(packet, this);
+    else if (packet.cmd === Command.PING) this.#pinged();
+    else this.#mesh.events.event(packet, this);
+  }
+
+  #pinged(): void {
+    this.#pings = true;
+    // The original's gateways expect no answer.
+    if (this.supports('acknowledgements')) this.send(PING, '', '');
+  }
+
+  /** Milliseconds in which not a byte came though it pings; 0 while it is not read. */
+  silentMs(): number {
+    const heard = this.connection?.bytesRead ?? 0;
+    return this.#silence.tick(heard, this.live && this.#pings && !this.#mesh.paused);
   }
 
   /** A gateway that takes our key sends something sooner or later; one that does not hangs up without a word. */
