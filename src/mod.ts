@@ -10,7 +10,13 @@ export type {
   Uid,
 } from './cluster/api/mod.js';
 export { ApiError, GatewayApi, GatewayClient, gateway, QueryError, WorkerGatewayApi } from './cluster/api/mod.js';
-export type { BusinessWorkerOptions, Events, EventsSource, WebSocketRequest } from './cluster/business/mod.js';
+export type {
+  BusinessWorkerOptions,
+  Delivery,
+  Events,
+  EventsSource,
+  WebSocketRequest,
+} from './cluster/business/mod.js';
 export { BusinessWorker, Client, EventsError } from './cluster/business/mod.js';
 export type { ConnectedWorker, GatewayHooks, GatewayOptions, RoutedEvent, Router } from './cluster/gateway/mod.js';
 export { Gateway, GatewayConnection } from './cluster/gateway/mod.js';

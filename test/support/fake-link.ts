@@ -28,6 +28,7 @@ export class FakePeer implements GatewayPeer {
   readonly localPort: number;
   live = true;
   undecided = false;
+  process: string | null = null;
   extensions: Extension[] = ['binary'];
   readonly absentGroups = new AbsentGroups();
   readonly sent: Sent[] = [];
@@ -62,6 +63,7 @@ export class FakePeer implements GatewayPeer {
 /** A link without a wire: events are delivered at once, or held while it is paused. */
 export class FakeLink implements WorkerLink {
   readonly peers: FakePeer[];
+  announced = true;
   paused = false;
   left = false;
   pauses = 0;
@@ -84,6 +86,10 @@ export class FakeLink implements WorkerLink {
   open(): void {}
 
   async linked(): Promise<void> {}
+
+  announces(): boolean {
+    return this.announced;
+  }
 
   leave(): void {
     this.left = true;
@@ -150,7 +156,14 @@ export interface Bench {
 export function bench(events: Events, options: Partial<BusinessProcessOptions> = {}): Bench {
   const link = new FakeLink();
   const logger = new RecordingLogger();
-  const all = { binary: false, maxPendingBytesPerClient: 1_048_576, maxPendingBytes: 67_108_864, ...options };
+  const all = {
+    binary: false,
+    maxPendingBytesPerClient: 1_048_576,
+    maxPendingBytes: 67_108_864,
+    handlerTimeout: 300,
+    lostGatewayTimeout: 10,
+    ...options,
+  };
   const process = new BusinessProcess(all, events, link, logger);
   link.process = process;
   process.gatewayJoined(link.peer);

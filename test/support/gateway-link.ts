@@ -9,7 +9,16 @@ import type {
   LinkFigures,
   WorkerPeer,
 } from '../../src/cluster/link/mod.js';
-import { FLAG_SCALAR, type PacketHead, PacketReader, packetHead, writePacket } from '../../src/cluster/protocol/mod.js';
+import { Unacknowledged } from '../../src/cluster/link/unacknowledged.js';
+import {
+  FLAG_SCALAR,
+  isEvent,
+  type PacketHead,
+  PacketReader,
+  type PacketView,
+  packetHead,
+  writePacket,
+} from '../../src/cluster/protocol/mod.js';
 import { parseAddress } from '../../src/core/net/mod.js';
 import { Arena } from '../../src/util/mod.js';
 import { RecordingLogger } from './recording-logger.js';
@@ -28,11 +37,22 @@ export class FakeWorker implements WorkerPeer {
   full = false;
   /** Called before an event is taken; false refuses it. */
   take: (event: WorkerEvent) => boolean = () => true;
+  /** What it keeps of its events, as a link does; null where the extension is not agreed on. */
+  readonly kept: Unacknowledged | null;
   readonly #extensions: readonly Extension[];
 
   constructor(key: string, extensions: readonly Extension[] = []) {
     this.key = key;
     this.#extensions = extensions;
+    this.kept = extensions.includes('acknowledgements') ? new Unacknowledged(16_777_216) : null;
+  }
+
+  get unacknowledgedBytes(): number {
+    return this.kept?.bytes ?? 0;
+  }
+
+  takeUnacknowledged(show: (event: PacketView) => void): void {
+    this.kept?.take(show);
   }
 
   /** The bodies of the events of one command. */
@@ -55,6 +75,7 @@ export class FakeWorker implements WorkerPeer {
       body: Buffer.from(body.subarray(start, end)),
     };
     if (!this.take(event)) return false;
+    if (isEvent(head.cmd)) this.kept?.write(head, session, body, start, end);
     this.events.push(event);
     return true;
   }

@@ -140,6 +140,8 @@ export class WorkerEnd implements WorkerLinkEvents {
     this.history.push(`+${gateway.address}`);
   }
 
+  gatewayIdentified(): void {}
+
   gatewayLeft(gateway: GatewayPeer): void {
     this.onTold();
     this.history.push(`-${gateway.address}`);

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { Acknowledgements } from '../../src/cluster/business/acknowledgements.js';
 import {
   type CommandSource,
   type GatewayLinkEvents,
@@ -12,6 +13,7 @@ import {
 import {
   Command,
   FLAG_SCALAR,
+  isEvent,
   isQuery,
   MAX_PACKET_SIZE,
   type PacketHead,
@@ -61,6 +63,8 @@ export class MeshGateway implements GatewayLinkEvents, AsyncDisposable {
       registerAddresses: [],
       secretKey: '',
       sendToWorkerBufferSize: 10_240_000,
+      maxUnacknowledgedBytes: 16_777_216,
+      workerTimeout: 60,
       maxPacketSize: MAX_PACKET_SIZE,
       logger: this.logger,
       ...options,
@@ -116,6 +120,7 @@ export class MeshWorker implements AsyncDisposable {
   readonly logger = new RecordingLogger();
   readonly history: string[] = [];
   readonly events: SeenPacket[] = [];
+  readonly #acknowledgements = new Map<GatewayPeer, Acknowledgements>();
 
   constructor(registerAddresses: readonly string[], options: Partial<WorkerMeshOptions> = {}) {
     this.mesh = new WorkerMesh({
@@ -125,14 +130,30 @@ export class MeshWorker implements AsyncDisposable {
       sendToGatewayBufferSize: 10_240_000,
       maxPacketSize: MAX_PACKET_SIZE,
       queryTimeout: 5,
+      gatewayTimeout: 60,
       logger: this.logger,
       ...options,
     });
     this.mesh.open({
       gatewayJoined: (gateway) => void this.history.push(`+${gateway.address}`),
-      gatewayLeft: (gateway) => void this.history.push(`-${gateway.address}`),
-      event: (packet) => void this.events.push(seen(packet)),
+      gatewayIdentified: () => {},
+      gatewayLeft: (gateway) => {
+        this.#acknowledgements.delete(gateway);
+        this.history.push(`-${gateway.address}`);
+      },
+      event: (packet, gateway) => {
+        this.events.push(seen(packet));
+        if (isEvent(packet.cmd)) this.#acknowledge(gateway);
+      },
     });
+  }
+
+  /** Everything is handled when it has come. */
+  #acknowledge(gateway: GatewayPeer): void {
+    const acknowledgements = this.#acknowledgements.get(gateway) ?? new Acknowledgements();
+    this.#acknowledgements.set(gateway, acknowledgements);
+    acknowledgements.received();
+    setImmediate(() => acknowledgements.send(gateway));
   }
 
   get live(): GatewayPeer[] {

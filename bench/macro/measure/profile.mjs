@@ -82,12 +82,10 @@ const SYSTEM_CALLS = {
 /** Innermost frame first. */
 function placeOf(frames) {
   const [{ symbol, dso } = { symbol: '', dso: '' }] = frames;
-  if (dso.includes('kernel')) {
-    for (const frame of frames) {
-      const [, call] = /^__(?:x64|arm64|se)_sys_(\w+)/.exec(frame.symbol) ?? [];
-      if (call !== undefined) return { part: SYSTEM_CALLS[call] ?? 'kernel: the rest', name: null };
-    }
-    return { part: 'kernel: the rest', name: null };
+  if (isKernel(dso)) {
+    // What asked for it: libc's function for the system call, or anything at all that was interrupted.
+    const asked = frames.find((frame) => !isKernel(frame.dso))?.symbol ?? '';
+    return { part: SYSTEM_CALLS[asked.replace(/^_*(GI_)?_*(libc_)?/, '')] ?? 'kernel: the rest', name: null };
   }
   if (/perf-\d+\.map|\[JIT\]|anon/.test(dso)) return { part: 'JavaScript', name: functionName(symbol) };
   if (/Builtins_/.test(symbol)) return { part: 'V8: built-in functions', name: null };
@@ -97,6 +95,10 @@ function placeOf(frames) {
   if (/v8::/.test(symbol)) return { part: 'V8: calls and the rest', name: null };
   if (/node::|uv_/.test(symbol)) return { part: 'Node.js and libuv', name: null };
   return { part: 'libc and the rest', name: null };
+}
+
+function isKernel(dso) {
+  return dso.includes('kernel');
 }
 
 /** `JS:*#queue file:///…/tcp-connection.js:512:9` as `#queue (tcp-connection.js)`; null for what is no function of a file. */

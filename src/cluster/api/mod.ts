@@ -6,7 +6,7 @@ export { GatewayApi } from './gateway-api.js';
 export type { GatewayClientOptions } from './gateway-client.js';
 export { GatewayClient } from './gateway-client.js';
 export type { Group, Uid } from './names.js';
-export type { Message, MessageOptions } from './outbox.js';
+export { isTooLarge, type Message, type MessageOptions } from './outbox.js';
 export { sessionAt } from './questions.js';
 export { checkSession, type LocalSession, type LocalSessions, sessionOf } from './sessions.js';
 export { WorkerGatewayApi } from './worker-gateway-api.js';

@@ -57,6 +57,18 @@ export interface BusinessWorkerOptions extends AccountOptions {
   maxPendingBytesPerClient: number;
   /** Bytes of events that may wait for handlers in all; above it no more is read from the gateways. Default 67,108,864. */
   maxPendingBytes: number;
+  /**
+   * Seconds after which an event whose handler has not settled counts as handled, and the client's next one is handled; default
+   * 300, 0: never.
+   */
+  handlerTimeout: number;
+  /**
+   * Seconds in which not a byte comes from a gateway that pings (those on other hosts do, every 25 s) until the link to it is
+   * ended; default 60, 0: never.
+   */
+  gatewayTimeout: number;
+  /** Seconds after which the clients of a gateway that is gone and that no Register lists any more are gone too; default 10. */
+  lostGatewayTimeout: number;
 }
 
 export const BUSINESS_WORKER_DEFAULTS: Readonly<BusinessWorkerOptions> = Object.freeze({
@@ -72,6 +84,9 @@ export const BUSINESS_WORKER_DEFAULTS: Readonly<BusinessWorkerOptions> = Object.
   queryTimeout: 5,
   maxPendingBytesPerClient: 1_048_576,
   maxPendingBytes: 67_108_864,
+  handlerTimeout: 300,
+  gatewayTimeout: 60,
+  lostGatewayTimeout: 10,
 });
 
 export const BUSINESS_WORKER_CHECKS: Checks<BusinessWorkerOptions> = {
@@ -90,6 +105,9 @@ export const BUSINESS_WORKER_CHECKS: Checks<BusinessWorkerOptions> = {
   queryTimeout: seconds(0.1),
   maxPendingBytesPerClient: integer(1),
   maxPendingBytes: integer(1),
+  handlerTimeout: seconds(),
+  gatewayTimeout: seconds(),
+  lostGatewayTimeout: seconds(),
 };
 
 /** Runs your events module: finds the gateways through the Register, links to each, and handles what clients do. */
@@ -154,7 +172,7 @@ export class BusinessWorker extends BaseWorker {
   async start(context: ProcessContext): Promise<void> {
     this.#logger = context.logger;
     this.#handlers = await loadEvents(this.#events, (message) => context.logger.warn(message));
-    const { secretKey, sendToGatewayBufferSize, queryTimeout } = this.#options;
+    const { secretKey, sendToGatewayBufferSize, queryTimeout, gatewayTimeout } = this.#options;
     const link = this.makeLink({
       workerKey: workerKey(this.name, this.id, context.generation),
       registerAddresses: this.#registerAddresses,
@@ -162,6 +180,7 @@ export class BusinessWorker extends BaseWorker {
       sendToGatewayBufferSize,
       maxPacketSize: MAX_PACKET_SIZE,
       queryTimeout,
+      gatewayTimeout,
       logger: context.logger,
     });
     const process = new BusinessProcess(this.#options, this.#handlers, link, context.logger);

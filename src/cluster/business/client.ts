@@ -8,8 +8,11 @@ import { SessionState } from './session-state.js';
 export interface QueuedEvent {
   readonly cmd: number;
   readonly flag: number;
-  readonly session: Buffer;
+  /** Null where the gateway has not sent it: it is gone, and the session is what it was. */
+  readonly session: Buffer | null;
   readonly body: Buffer;
+  /** Of its link. */
+  readonly number: number;
 }
 
 /** What a worker keeps of a client beside what user code sees. */
@@ -21,6 +24,8 @@ export class ClientState {
   queuedBytes = 0;
   /** An event found no room in the queue; the client is being closed. */
   overflowed = false;
+  /** `onClose` was called. */
+  closing = false;
 }
 
 /**

@@ -4,6 +4,15 @@ import type { Client } from './client.js';
 import { EventsError } from './errors.js';
 import type { WebSocketRequest } from './web-socket-request.js';
 
+/** How an event has come. */
+export interface Delivery {
+  /**
+   * It was sent to a worker before, which may have handled it, in part or whole, and did not say so: its process died or its
+   * link broke.
+   */
+  readonly redelivered: boolean;
+}
+
 /**
  * What your events module may export. Handlers may be async: the events of one client are handled one after the other, each
  * when the promise of the one before has settled; those of different clients at once. A handler that throws, or whose
@@ -14,18 +23,18 @@ export interface Events {
   onWorkerStart?(worker: BusinessWorker): unknown;
   /** A client has connected. With WebSocket this is before the handshake: what is sent now arrives after it. */
   // biome-ignore lint/suspicious/noExplicitAny: an app types its own session
-  onConnect?(client: Client<any>): unknown;
+  onConnect?(client: Client<any>, delivery: Delivery): unknown;
   /** A client's WebSocket handshake was right. */
   // biome-ignore lint/suspicious/noExplicitAny: an app types its own session
-  onWebSocketConnect?(client: Client<any>, request: WebSocketRequest): unknown;
+  onWebSocketConnect?(client: Client<any>, request: WebSocketRequest, delivery: Delivery): unknown;
   /**
    * @param message text as a string, binary as a Buffer; what a user-defined protocol decodes to a value, as that value
    */
   // biome-ignore lint/suspicious/noExplicitAny: an app types its own session, and its protocol decides what a message is
-  onMessage?(client: Client<any>, message: any): unknown;
-  /** The client is gone; by now no question finds it any more. */
+  onMessage?(client: Client<any>, message: any, delivery: Delivery): unknown;
+  /** The client is gone, or its gateway; by now no question finds it any more. */
   // biome-ignore lint/suspicious/noExplicitAny: an app types its own session
-  onClose?(client: Client<any>): unknown;
+  onClose?(client: Client<any>, delivery: Delivery): unknown;
   /** In each process at a reload: one that is replaced calls it before it leaves, one that is kept goes on. */
   onWorkerReload?(worker: BusinessWorker): unknown;
   /** In each process when it stops in order, after the last event was handled. */

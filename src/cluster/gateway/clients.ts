@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Expiring } from '../../core/timers/mod.js';
+import type { WorkerPeer } from '../link/mod.js';
 import type { GatewayConnection } from './gateway-connection.js';
 
 const NO_SESSION = Buffer.alloc(0);
@@ -35,11 +36,15 @@ export class ClientEntry<Connection = unknown> {
   groups: Set<Group<Connection>> | null = null;
   /** The worker this client's events go to. */
   workerKey: string | null = null;
+  /** The link of the worker that tells its `onClose` should this process die; see Keepers. */
+  keeper: WorkerPeer | null = null;
   /** Ticks since the last message; −1 right after one. */
   heartbeat = -1;
   /** Bytes that had come from it when it was looked at last; see WebSocketPings. */
   heardBytes = 0;
-  /** An event of it was lost and it is being closed: workers do not hear of it any more. */
+  /** A worker was sent an event of it, and so is to hear of its end. */
+  heard = false;
+  /** An event of it was lost and it is being closed: workers hear of nothing but its end any more. */
   abandoned = false;
   /** Its deadline for signing in; null: it has signed in once, or need not. */
   signIn: Expiring | null = null;

@@ -4,6 +4,7 @@ import {
   ConnectionCounters,
   type ConnectionLimits,
   type ConnectionOwner,
+  endedConnection,
   Listener,
   type ListenerTls,
   type NetAddress,
@@ -24,26 +25,32 @@ import {
   type EventCommand,
   FLAG_BINARY,
   FLAG_SCALAR,
+  FLAGS_REDELIVERED,
   ipToNumber,
   MAX_PACKET_SIZE,
+  numberToIp,
   PACKET_HEAD_BYTES,
+  type PacketHead,
   type PacketView,
   PHP_MAX_PACKET_SIZE,
   packetHead,
+  redelivered,
+  redeliveries,
   serialize,
   websocketConnectBody,
 } from '../protocol/mod.js';
 import { Absences } from './absences.js';
-import { Clients } from './clients.js';
+import { ClientEntry, Clients } from './clients.js';
 import { COMMANDS } from './commands/mod.js';
 import type { CommandHandler, GatewayClientEntry, GatewayContext } from './context.js';
 import { GatewayConnection } from './gateway-connection.js';
 import { Heartbeat, sendsPing } from './heartbeat.js';
+import { Keepers } from './keepers.js';
 import type { GatewayOptions } from './options.js';
 import { faultOfAnswer, type RoutedEvent, type Router, WorkerTable } from './own-router.js';
 import { BindingRouter } from './router.js';
 import { THREW, UserCode } from './user-code.js';
-import { WaitingRoom } from './waiting-room.js';
+import { type WaitingEvent, WaitingRoom } from './waiting-room.js';
 import { WebSocketPings } from './websocket-pings.js';
 
 const FORBIDDEN = Buffer.from('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
@@ -67,6 +74,9 @@ const ROUTED_EVENT: Readonly<Record<EventCommand, RoutedEvent>> = {
 
 const WAITING_CHECK_MS = 250;
 
+/** The ends of clients that workers know find room up to this many times the limit: there is one for each, and no other word. */
+const ENDS_FACTOR = 4;
+
 /** A client that was cut off tells it within a turn or two. */
 const LAST_WORDS_MS = 200;
 
@@ -86,9 +96,13 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     /** Beyond its hard limit. */
     workerQueueFull: 0,
     tooLargeForWorker: 0,
+    /** One worker after the other was sent it, and did not acknowledge it. */
+    undeliverable: 0,
     /** A message that the protocol decoded has no form in which it could travel. */
     unsendable: 0,
   };
+  /** Events that were sent once more. */
+  redelivered = 0;
   /** Clients that were closed because they did not sign in. */
   signInTimeouts = 0;
   /** Commands of workers and programs that could not be carried out. */
@@ -110,9 +124,15 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   readonly #workers = new Map<string, WorkerPeer>();
   /** The same for hooks and routers. */
   readonly #workerTable: WorkerTable;
+  readonly #keepers: Keepers<TcpConnection>;
   /** Clients that are not read because their worker's queue is full. */
   readonly #pausedFor = new Map<WorkerPeer, Set<GatewayClientEntry>>();
   readonly #waiting: WaitingRoom<GatewayClientEntry>;
+  /**
+   * By connection id, whose events are being handed over, and how many calls are at it, one inside the other: a worker may
+   * turn out to have left, or to have room again, in the middle. Nothing newer of these is read until the last is done.
+   */
+  readonly #handing = new Map<number, { readonly client: GatewayClientEntry; calls: number }>();
   /** Those that leave in order; true: it has been told that its last event was sent. */
   readonly #leaving = new Map<WorkerPeer, boolean>();
   readonly #heartbeat: Heartbeat;
@@ -123,6 +143,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   #heartbeatTimer: NodeJS.Timeout | null = null;
   #waitingTimer: NodeJS.Timeout | null = null;
   #stopping = false;
+  /** The link is being ended: workers still handle what they were sent, and can't say so any more. */
+  #closing = false;
 
   /**
    * @param firstConnectionId random unless given: a client id from before a restart must not reach somebody else
@@ -149,6 +171,10 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#ownRouter = typeof options.router === 'function' ? options.router : null;
     this.#router = new BindingRouter(typeof options.router === 'function' ? 'leastConnections' : options.router);
     this.#workerTable = new WorkerTable(this.#router);
+    this.#keepers = new Keepers(this.#workers, (client, worker) => {
+      const head = this.#headFor(client, Command.KEEP, FLAG_SCALAR);
+      return worker.sendEvent(head, client.session, NO_BODY, 0, 0);
+    });
     this.#waiting = new WaitingRoom(options.maxWaitingBytes, options.maxWaitingTime);
     this.#heartbeat = new Heartbeat(options.pingInterval, options.pingNotResponseLimit, sendsPing(options.pingData));
     const pings = options.pingInterval === 0 && this.codec.encodePing !== undefined;
@@ -228,8 +254,12 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     );
     // Those that had to be cut off are not gone yet, and their workers are to hear of it while the link is up.
     const deadline = performance.now() + LAST_WORDS_MS;
-    while (this.clients.size > 0 && performance.now() < deadline)
+    const owed = () =>
+      [...this.#workers.values(), ...this.#leaving.keys()].some((worker) => worker.unacknowledgedBytes > 0);
+    while ((this.clients.size > 0 || owed()) && performance.now() < deadline)
       await new Promise((resolve) => setTimeout(resolve, 5));
+    this.#keepers.stop();
+    this.#closing = true;
     await this.#link.close();
   }
 
@@ -282,10 +312,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     const client = connection.context as GatewayClientEntry;
     this.signedIn(client);
     for (const paused of this.#pausedFor.values()) paused.delete(client);
-    if (!client.abandoned) this.#event(client, Command.ON_CLOSE, NO_BODY, 0, 0, FLAG_SCALAR);
+    if (client.heard || !client.abandoned) this.#event(client, Command.ON_CLOSE, NO_BODY, 0, 0, FLAG_SCALAR);
     // While its last event waits it keeps its place: a worker that leaves may not be done with it.
     if (!this.#waiting.has(client)) this.#router.clientLeft(client);
     this.clients.remove(client);
+    this.#keepers.gone(client);
     const { onClose } = this.#options;
     if (onClose !== null) this.#userCode.call('onClose', onClose, this.#viewOf(client));
   }
@@ -298,6 +329,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     const added = this.#workerTable.add(worker);
     this.#logger.debug('a worker joined', { worker: worker.key });
     for (const client of this.#waiting.clients) if (!this.#router.holds(client)) this.#retry(client.connectionId);
+    this.#keepers.place();
     const { onBusinessWorkerConnected: hook } = this.#options;
     if (hook !== null) this.#userCode.call('onBusinessWorkerConnected', hook, added);
   }
@@ -306,10 +338,16 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.absences.left(worker);
     const leaving = this.#leaving.delete(worker);
     const present = this.#workers.get(worker.key) === worker;
+    const busy = leaving ? this.#router.busyOf(worker.key) : null;
     if (present) this.#workers.delete(worker.key);
     if (present || leaving) this.#router.workerLeft(worker.key);
     // Of a gateway that stops it is the other way round, and each worker would be a line at every Ctrl+C.
     this.#logger[this.#stopping ? 'debug' : 'info']('a worker left', { worker: worker.key });
+    // A gateway that leaves has told its workers everything, and one that dies has nobody to tell.
+    if (!this.#closing) {
+      this.#redeliver(worker, busy ?? null);
+      this.#keepers.left(worker, this.clients.all);
+    }
     // What it was not done with is held no longer.
     if (leaving) this.#retryClientsOf(worker);
     this.#resumeClientsOf(worker);
@@ -366,6 +404,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   }
 
   workerDrained(worker: WorkerPeer): void {
+    this.#keepers.place();
     const leaving = this.#leaving.get(worker);
     if (leaving === false) this.#sendLast(worker);
     const paused = this.#pausedFor.get(worker);
@@ -497,12 +536,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       client.connection.close(undefined, CLOSE_TOO_BIG);
       return;
     }
-    const head = this.#head;
-    head.cmd = command;
-    head.clientIp = client.clientIp;
-    head.clientPort = client.clientPort;
-    head.connectionId = client.connectionId;
-    head.flag = extended ? flag : flag & ~FLAG_BINARY;
+    const head = this.#headFor(client, command, extended ? flag : flag & ~FLAG_BINARY);
+    if ((flag & FLAGS_REDELIVERED) !== 0 && !worker.supports('acknowledgements')) head.flag &= ~FLAGS_REDELIVERED;
     if (!worker.sendEvent(head, client.session, body, start, end)) {
       if (this.#workers.get(worker.key) !== worker) {
         // Its link is ending, and it was taken from the table for it: the event goes to another, or waits.
@@ -514,8 +549,67 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
         worker: worker.key,
         ...this.#facts(client),
       });
+    } else if (client.keeper !== worker) {
+      this.#keepers.sent(client, worker);
     }
     if (command === Command.ON_MESSAGE && worker.full) this.#pauseFor(worker, client);
+  }
+
+  #headFor(client: GatewayClientEntry, command: number, flag: number): PacketHead {
+    const head = this.#head;
+    head.cmd = command;
+    head.clientIp = client.clientIp;
+    head.clientPort = client.clientPort;
+    head.connectionId = client.connectionId;
+    head.flag = flag;
+    return head;
+  }
+
+  /**
+   * Sends what a worker that has left did not acknowledge to others, each client's before anything newer of it.
+   *
+   * @param busy of one that was leaving in order: the clients it was not done with; null: any
+   */
+  #redeliver(worker: WorkerPeer, busy: ReadonlySet<number> | null): void {
+    const since = performance.now();
+    const again = new Map<number, Redelivery>();
+    worker.takeUnacknowledged((event) => {
+      const { connectionId, cmd: command } = event;
+      // What it was done with it had handled, and later events may have gone to another.
+      if (busy !== null && !busy.has(connectionId)) return;
+      const begun = again.get(connectionId);
+      const redelivery = begun ?? this.#beginRedelivery(connectionId, event);
+      if (begun === undefined) again.set(connectionId, redelivery);
+      const { client, departed, events } = redelivery;
+      // What was sent last has the session as it was in the end, and all are to come with that.
+      if (departed) client.session = event.extBytes();
+      const flag = this.#flagAgain(client, command, event.flag, begun === undefined);
+      if (flag !== null) events.push({ client, command, body: event.bodyBytes(), flag, since });
+    });
+    for (const { client, events, newer } of again.values()) this.#handOver(client, [...events, ...newer]);
+  }
+
+  #beginRedelivery(connectionId: number, event: PacketView): Redelivery {
+    const newer = this.#waiting.takeOf(connectionId);
+    const known = this.clients.get(connectionId) ?? newer[0]?.client ?? this.#handing.get(connectionId)?.client;
+    const client = known ?? departedClient(event);
+    this.#hold(client);
+    return { client, departed: known === undefined, events: [], newer };
+  }
+
+  /** The flags with which an event is sent once more; null: it is not. @param oldest of its client, of those that are */
+  #flagAgain(client: GatewayClientEntry, command: number, flag: number, oldest: boolean): number | null {
+    if (client.abandoned && command !== Command.ON_CLOSE) {
+      this.droppedEvents.noWorker++;
+      return null;
+    }
+    if (oldest && redeliveries(flag) >= this.#options.maxRedeliveries) {
+      this.droppedEvents.undeliverable++;
+      this.#abandon(client, 'one worker after the other did not acknowledge an event of it');
+      return null;
+    }
+    this.redelivered++;
+    return redelivered(flag, oldest);
   }
 
   /** Workers that are gone are not offered, and where there is none the function is not asked. */
@@ -547,6 +641,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   }
 
   #resume(client: GatewayClientEntry): void {
+    if (this.#handing.has(client.connectionId)) return;
     // What it sent meanwhile, a pong too, is yet to be read.
     if (this.#pings.tickSeconds > 0) this.#pings.excuse(client);
     client.connection.resumeRecv();
@@ -578,12 +673,32 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     const events = this.#waiting.takeOf(connectionId);
     const client = events[0]?.client;
     if (client === undefined) return;
-    for (const { command, body, flag } of events) {
-      if (client.abandoned) this.droppedEvents.noWorker++;
+    this.#hold(client);
+    this.#handOver(client, events);
+  }
+
+  /** The client is not read until the `#handOver` that belongs to it is done. */
+  #hold(client: GatewayClientEntry): void {
+    const { connectionId } = client;
+    const found = this.#handing.get(connectionId);
+    if (found === undefined) this.#handing.set(connectionId, { client, calls: 1 });
+    else found.calls++;
+  }
+
+  #handOver(client: GatewayClientEntry, events: readonly WaitingEvent<GatewayClientEntry>[]): void {
+    for (const event of events) {
+      const { command, body, flag } = event;
+      if (client.abandoned && !isOwed(event)) this.droppedEvents.noWorker++;
       else this.#event(client, command as EventCommand, body, 0, body.length, flag);
     }
+    const handing = this.#handing.get(client.connectionId);
+    if (handing !== undefined && --handing.calls > 0) return;
+    this.#handing.delete(client.connectionId);
     if (this.#waiting.has(client)) return;
     this.#freePlace(client);
+    // Its end was told before: the worker is to know of it no longer than these take.
+    const gone = this.clients.get(client.connectionId) !== client;
+    if (gone && events.at(-1)?.command !== Command.ON_CLOSE) this.#keepers.forget(client);
     // Only now: what it sends next must not overtake what it had waiting.
     for (const paused of this.#pausedFor.values()) if (paused.has(client)) return;
     this.#resume(client);
@@ -600,9 +715,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       this.droppedEvents.noWorker++;
       return;
     }
-    if (!this.#waiting.add({ client, command, body, flag, since: performance.now() })) {
+    const event = { client, command, body, flag, since: performance.now() };
+    if (!this.#waiting.add(event, this.#limitOf(event))) {
       this.droppedEvents.waitingRoomFull++;
       this.#abandon(client, 'no worker can take its events yet, and no more can wait');
+      if (command === Command.ON_CLOSE) this.#keepers.forget(client);
       return;
     }
     if (!this.#router.holds(client)) {
@@ -613,16 +730,23 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#waitingTimer ??= setInterval(() => this.#expireWaiting(), WAITING_CHECK_MS);
   }
 
+  /** Up to how many bytes in the waiting room this event is taken. */
+  #limitOf(event: WaitingEvent<GatewayClientEntry>): number {
+    const { maxWaitingBytes } = this.#options;
+    // A worker was full at `maxUnacknowledgedBytes`, so what it leaves behind is bounded. It was taken, and is not to be lost.
+    if (redeliveries(event.flag) > 0) return Number.POSITIVE_INFINITY;
+    return isOwed(event) ? maxWaitingBytes * ENDS_FACTOR : maxWaitingBytes;
+  }
+
   #expireWaiting(): void {
-    // A worker that leaves has as much time for its handlers as it had before.
-    const held = (client: GatewayClientEntry) => this.#router.holds(client);
-    for (const events of this.#waiting.takeExpired(performance.now(), held)) {
+    // A worker that leaves has as much time for its handlers as it had before. The end of a client holds up nobody.
+    const mayWait = (oldest: WaitingEvent<GatewayClientEntry>) => isOwed(oldest) || this.#router.holds(oldest.client);
+    for (const events of this.#waiting.takeExpired(performance.now(), mayWait)) {
       const [event] = events;
       if (event === undefined) continue;
       const { client } = event;
-      this.droppedEvents.noWorker += events.length;
-      if (!client.abandoned) this.#abandon(client, `no worker came within ${this.#options.maxWaitingTime} s`);
-      this.#freePlace(client);
+      this.#abandon(client, `no worker came within ${this.#options.maxWaitingTime} s`, events);
+      if (!this.#waiting.has(client)) this.#freePlace(client);
     }
     if (this.#waiting.size === 0 && this.#waitingTimer !== null) {
       clearInterval(this.#waitingTimer);
@@ -630,9 +754,16 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     }
   }
 
-  /** An event of this client is lost: it is told to come again later, and no worker will hear of it any more. */
-  #abandon(client: GatewayClientEntry, reason: string): void {
+  /**
+   * An event of this client is lost: it is told to come again later, and workers hear of nothing but its end any more.
+   *
+   * @param waiting what it had waiting
+   */
+  #abandon(client: GatewayClientEntry, reason: string, waiting = this.#waiting.takeOf(client.connectionId)): void {
     client.abandoned = true;
+    for (const event of waiting) {
+      if (!isOwed(event) || !this.#waiting.add(event, this.#limitOf(event))) this.droppedEvents.noWorker++;
+    }
     this.#warn(`a client is closed: ${reason}`, this.#facts(client));
     client.connection.close(undefined, CLOSE_TRY_AGAIN_LATER, 'try again later');
   }
@@ -703,6 +834,28 @@ class SignIn implements Expiring {
   expire(): void {
     this.#gateway.signInExpired(this.#client, this);
   }
+}
+
+/** The events of one client that are sent once more. */
+interface Redelivery {
+  readonly client: GatewayClientEntry;
+  /** It is gone, and nothing is known of it but these. */
+  readonly departed: boolean;
+  readonly events: WaitingEvent<GatewayClientEntry>[];
+  /** What had waited. */
+  readonly newer: readonly WaitingEvent<GatewayClientEntry>[];
+}
+
+function departedClient({ connectionId, clientIp, clientPort }: PacketView): GatewayClientEntry {
+  const connection = endedConnection(numberToIp(clientIp), clientPort);
+  const client = new ClientEntry(connectionId, connection, clientIp, clientPort);
+  client.heard = true;
+  return client;
+}
+
+/** The end of a client that workers know of: whatever else of it was lost, this is told, when there is a worker again. */
+function isOwed({ client, command }: WaitingEvent<GatewayClientEntry>): boolean {
+  return command === Command.ON_CLOSE && client.heard;
 }
 
 function isScalar(value: unknown): value is string | number | bigint | boolean {

@@ -108,7 +108,7 @@ export class Gateway extends BaseWorker {
   }
 
   async start(context: ProcessContext): Promise<void> {
-    const { lanIp, secretKey, sendToWorkerBufferSize } = this.#options;
+    const { lanIp, secretKey, sendToWorkerBufferSize, maxUnacknowledgedBytes, workerTimeout } = this.#options;
     const link = this.makeLink({
       lanIp,
       lanPort: this.#innerPort(this.id),
@@ -116,6 +116,8 @@ export class Gateway extends BaseWorker {
       registerAddresses: this.#registerAddresses,
       secretKey,
       sendToWorkerBufferSize,
+      maxUnacknowledgedBytes,
+      workerTimeout,
       maxPacketSize: MAX_PACKET_SIZE,
       logger: context.logger,
     });

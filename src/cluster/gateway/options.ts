@@ -27,7 +27,7 @@ import {
   text,
 } from '../../util/mod.js';
 import { registerAddressCheck } from '../link/mod.js';
-import { ipToNumber } from '../protocol/mod.js';
+import { ipToNumber, MAX_REDELIVERIES } from '../protocol/mod.js';
 import type { GatewayConnection } from './gateway-connection.js';
 import type { ConnectedWorker, Router } from './own-router.js';
 import type { BalanceMode } from './router.js';
@@ -92,6 +92,15 @@ export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSiz
   signInTimeout: number;
   /** Bytes waiting for one worker from which on its clients are not read; default 10,240,000. */
   sendToWorkerBufferSize: number;
+  /** Bytes of events that one worker has not acknowledged from which on its clients are not read; default 16,777,216. */
+  maxUnacknowledgedBytes: number;
+  /**
+   * Seconds in which not a byte comes from a worker that owes an acknowledgement until its link is ended and its events go to
+   * others; default 60, 0: never.
+   */
+  workerTimeout: number;
+  /** How many workers may die, or break their link, while at an event until it is dropped; at most 15, default 10. */
+  maxRedeliveries: number;
   /** Bytes waiting for one client from which on messages for it are dropped; default 1,024,000. */
   sendToClientBufferSize: number;
   /** Bytes of events that may wait while no worker is there; default 10,240,000. */
@@ -129,6 +138,9 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   router: 'leastConnections',
   signInTimeout: 0,
   sendToWorkerBufferSize: 10_240_000,
+  maxUnacknowledgedBytes: 16_777_216,
+  workerTimeout: 60,
+  maxRedeliveries: 10,
   sendToClientBufferSize: 1_024_000,
   maxWaitingBytes: 10_240_000,
   maxWaitingTime: 10,
@@ -172,6 +184,9 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   router: routerCheck,
   signInTimeout: seconds(),
   sendToWorkerBufferSize: integer(1),
+  maxUnacknowledgedBytes: integer(1),
+  workerTimeout: seconds(),
+  maxRedeliveries: integer(0, MAX_REDELIVERIES),
   sendToClientBufferSize: integer(1),
   maxWaitingBytes: integer(0),
   maxWaitingTime: seconds(),

@@ -68,6 +68,11 @@ export class BindingRouter {
     this.#leaving.get(key)?.delete(connectionId);
   }
 
+  /** The clients that a worker which leaves is not done with; null: all of them. Undefined of one that does not leave. */
+  busyOf(key: string): ReadonlySet<number> | null | undefined {
+    return this.#leaving.get(key);
+  }
+
   /** The client's worker leaves and is not done with it. */
   holds({ workerKey, connectionId }: Bindable): boolean {
     if (workerKey === null || this.#leaving.size === 0) return false;

@@ -50,10 +50,13 @@ export class WaitingRoom<Client extends Waiting> {
     return this.#events.has(connectionId);
   }
 
-  /** @returns false when there is no room: the event was not taken */
-  add(event: WaitingEvent<Client>): boolean {
+  /**
+   * @param limit bytes up to which this one is taken; default: the room's own
+   * @returns false when there is no room: the event was not taken
+   */
+  add(event: WaitingEvent<Client>, limit = this.#maxBytes): boolean {
     const cost = costOf(event);
-    if (this.#bytes + cost > this.#maxBytes) return false;
+    if (this.#bytes + cost > limit) return false;
     this.#bytes += cost;
     const { connectionId } = event.client;
     const events = this.#events.get(connectionId);
@@ -70,12 +73,15 @@ export class WaitingRoom<Client extends Waiting> {
     return events;
   }
 
-  /** Takes out, by client, what has waited too long. @param mayWait clients whose events wait however long it takes */
-  takeExpired(now: number, mayWait: (client: Client) => boolean): readonly (readonly WaitingEvent<Client>[])[] {
+  /** Takes out, by client, what has waited too long. @param mayWait by its oldest event: it waits however long it takes */
+  takeExpired(
+    now: number,
+    mayWait: (oldest: WaitingEvent<Client>) => boolean,
+  ): readonly (readonly WaitingEvent<Client>[])[] {
     const expired: (readonly WaitingEvent<Client>[])[] = [];
     for (const [connectionId, [first]] of this.#events) {
       if (first === undefined || now - first.since < this.#maxMs) break;
-      if (!mayWait(first.client)) expired.push(this.takeOf(connectionId));
+      if (!mayWait(first)) expired.push(this.takeOf(connectionId));
     }
     return expired;
   }

@@ -12,22 +12,23 @@ import type { AbsentGroups } from './absent-groups.js';
  */
 
 /** What peers of our own may agree on beyond what the original can carry. `docs/protocols/link.md` describes each. */
-export type Extension = 'binary' | 'draining' | 'groups';
+export type Extension = 'binary' | 'draining' | 'groups' | 'acknowledgements';
 
 /** What this version offers to a peer. */
-export const OUR_EXTENSIONS: readonly Extension[] = ['binary', 'draining', 'groups'];
+export const OUR_EXTENSIONS: readonly Extension[] = ['binary', 'draining', 'groups', 'acknowledgements'];
 
 /** A worker, as a gateway sees it. */
 export interface WorkerPeer {
   /** `remoteIp:workerName:number`, and one number more behind a colon for a process that replaced one at a reload. */
   readonly key: string;
-  /** What waits for it has reached the limit: clients of this worker are not to be read for now. */
+  /** What waits for it, or was not acknowledged, has reached a limit: clients of this worker are not to be read for now. */
   readonly full: boolean;
   supports(extension: Extension): boolean;
   /**
    * Hands over one event, with body[start…end). Taken in order; also when `full`, within a hard limit behind which it is
-   * not taken and false is returned. False as well when the link has begun to end: `workerLeft` was told by then, so the
-   * event is to go to another worker.
+   * not taken and false is returned. Of a worker that supports `acknowledgements`, what is sent once more and ON_CLOSE are taken
+   * behind it too: others held as much of the one, and each client has one of the other. False as well when the link has
+   * begun to end: `workerLeft` was told by then, so the event is to go to another worker.
    */
   sendEvent(head: PacketHead, session: Buffer, body: Buffer, start: number, end: number): boolean;
   /**
@@ -35,6 +36,13 @@ export interface WorkerPeer {
    * much that can be. Nothing when the link has begun to end.
    */
   tell(head: PacketHead, ext: Buffer): void;
+  /** Bytes of events that it has not acknowledged; 0 of one that does not support `acknowledgements`. */
+  readonly unacknowledgedBytes: number;
+  /**
+   * Once it has left: shows the events that it did not acknowledge, in the order in which they were sent, each good only
+   * during the call, and keeps them no longer. None of a worker that does not support `acknowledgements`.
+   */
+  takeUnacknowledged(show: (event: PacketView) => void): void;
 }
 
 /** Who sent a command to a gateway: a worker, or a program that pushes. */
@@ -50,7 +58,7 @@ export interface GatewayLinkEvents {
   /** A worker can take events. One that joins under a key that is in use replaces the old one, which has left before. */
   workerJoined(worker: WorkerPeer): void;
   workerLeft(worker: WorkerPeer): void;
-  /** A worker that was `full` has room again. */
+  /** A worker that was `full` has room again, or has acknowledged what there was. */
   workerDrained(worker: WorkerPeer): void;
   /** A command, good only during the call. */
   command(packet: PacketView, from: CommandSource): void;
@@ -105,6 +113,8 @@ export interface GatewayPeer {
   supports(extension: Extension): boolean;
   /** The link is new, and it is not known yet what the gateway supports. */
   readonly undecided: boolean;
+  /** Which process it is: random, another one after a restart. Null as long as it has not said so, and of one of the original. */
+  readonly process: string | null;
   /**
    * The groups that have no member there, as it has said in answer to SEND_TO_GROUP. Nothing is there of a gateway that does
    * not support `groups`, nor while the worker's end is paused, and all is forgotten when a link ends.
@@ -131,6 +141,8 @@ export interface GatewayDirectory {
 /** What the link tells a worker. */
 export interface WorkerLinkEvents {
   gatewayJoined(gateway: GatewayPeer): void;
+  /** It has said which process it is; before any event. Not told of one of the original. */
+  gatewayIdentified(gateway: GatewayPeer): void;
   gatewayLeft(gateway: GatewayPeer): void;
   /** An event of a client, good only during the call. */
   event(packet: PacketView, gateway: GatewayPeer): void;
@@ -146,6 +158,8 @@ export interface WorkerLink extends GatewayDirectory, Shown {
    * @throws LinkError `GW_LINK_NO_REGISTER` when by then no register has said which there are
    */
   linked(): Promise<void>;
+  /** A gateway is announced at this address, as far as is known. */
+  announces(address: string): boolean;
   /** Joins no gateway any more, nor again one whose link breaks; what is linked goes on. */
   leave(): void;
   /** Stops and starts the stream of events from all gateways: backpressure inward. */

@@ -46,6 +46,12 @@ export const Command = {
   ABSENT: 224,
   /** Send me what is for this group again. */
   PRESENT: 225,
+  /** Ours alone, and those below (extension `acknowledgements`), from a worker: these events are handled. */
+  ACK: 226,
+  /** From a gateway: this client has had no event on this link; should the gateway die, its onClose is yours to tell. */
+  KEEP: 227,
+  /** From a gateway: this client is another worker's now. */
+  FORGET: 228,
 } as const;
 
 export type CommandName = keyof typeof Command;
@@ -106,16 +112,44 @@ export const FLAG_RAW = 2;
 /** Ours alone, between peers that agreed on `binary`: the body is binary rather than text. */
 export const FLAG_BINARY = 4;
 
+/**
+ * Ours alone, on events between peers that agreed on `acknowledgements`: four bits. 0: it was not sent before. Otherwise how many
+ * workers may have begun with it and did not acknowledge it, one at least.
+ */
+export const FLAGS_REDELIVERED = 0x78;
+const REDELIVERED_SHIFT = 3;
+/** What the four bits can say. */
+export const MAX_REDELIVERIES = 15;
+
+/** What those bits say. */
+export function redeliveries(flag: number): number {
+  return (flag & FLAGS_REDELIVERED) >> REDELIVERED_SHIFT;
+}
+
+/**
+ * The flags of an event that is sent once more; the bits must not say `MAX_REDELIVERIES` yet.
+ *
+ * @param suspect its handler may have begun, and be what the worker died of; one behind it can't have been the cause
+ */
+export function redelivered(flag: number, suspect: boolean): number {
+  return suspect || redeliveries(flag) === 0 ? flag + (1 << REDELIVERED_SHIFT) : flag;
+}
+
 const queries: ReadonlySet<number> = new Set(QUERY_COMMANDS);
-const events: ReadonlySet<number> = new Set(EVENT_COMMANDS);
 const names: ReadonlyMap<number, string> = new Map(Object.entries(Command).map(([name, cmd]) => [cmd, name]));
 
 export function isQuery(cmd: number): cmd is QueryCommand {
   return queries.has(cmd);
 }
 
+/** Asked for every event at both ends: comparing is cheaper than looking up. */
 export function isEvent(cmd: number): cmd is EventCommand {
-  return events.has(cmd);
+  return (
+    cmd === Command.ON_MESSAGE ||
+    cmd === Command.ON_CONNECT ||
+    cmd === Command.ON_CLOSE ||
+    cmd === Command.ON_WEBSOCKET_CONNECT
+  );
 }
 
 /** For messages: `SEND_TO_ALL`, or `command 99`. */

@@ -1,3 +1,4 @@
+export { ackNumbers, countAckNumbers, readAckNumber } from './ack-numbers.js';
 export { busyBody, parseBusyBody } from './busy-body.js';
 export { byteKey } from './byte-key.js';
 export { decodeClientId, encodeClientId, isClientId } from './client-id.js';
@@ -8,11 +9,15 @@ export {
   FLAG_BINARY,
   FLAG_RAW,
   FLAG_SCALAR,
+  FLAGS_REDELIVERED,
   isEvent,
   isQuery,
   LEAVING_COMMANDS,
   LONG_COMMANDS,
+  MAX_REDELIVERIES,
   QUERY_COMMANDS,
+  redelivered,
+  redeliveries,
 } from './commands.js';
 export { gatewayClientConnectBody, parseConnectBody, workerConnectBody } from './connect-body.js';
 export { LinkProtocolError, PhpSerializeError } from './errors.js';
@@ -60,7 +65,7 @@ export type { CommandName, EventCommand, LeavingCommand, LongCommand, QueryComma
 export type { ConnectBody } from './connect-body.js';
 export type { Name, SelectCondition, SelectExt, SendToAllExt, SendToGroupExt } from './ext-data.js';
 export type { PacketReaderLimits, PacketSink, ReplyReaderLimits, ReplySink } from './packet-reader.js';
-export type { PacketHead } from './packet-writer.js';
+export type { PacketHead, PacketRoom } from './packet-writer.js';
 export type { UnserializeOptions } from './php-unserialize.js';
 export type { PhpKey, PhpValue } from './php-values.js';
 export type { ExtraFields, RegisterFault, RegisterMessage } from './register-lines.js';

@@ -26,6 +26,9 @@ export interface PacketHead {
   gatewayPort: number;
 }
 
+/** Where packets are written, one behind the other: an Arena, or what keeps them. */
+export type PacketRoom = Pick<Arena, 'buffer' | 'offset' | 'reserve'>;
+
 /** A head with every field 0 except those given. `flag` is FLAG_SCALAR unless given. */
 export function packetHead(fields: Partial<PacketHead> = {}): PacketHead {
   return {
@@ -60,7 +63,7 @@ export function writePacket(out: Arena, head: PacketHead, ext: string | Buffer, 
 
 /** Like writePacket, with body[start…end) as the body. */
 export function writePacketRange(
-  out: Arena,
+  out: PacketRoom,
   head: PacketHead,
   ext: string | Buffer,
   body: Buffer,

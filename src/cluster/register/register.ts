@@ -36,6 +36,7 @@ import {
   nonEmptyText,
   readOptions,
   sameSecret,
+  seconds,
   silentLogger,
   text,
 } from '../../util/mod.js';
@@ -52,6 +53,11 @@ export interface RegisterOptions extends AccountOptions {
   secretKey: string;
   /** Largest line taken, in bytes; default 10,485,760, as the original. */
   maxPackageSize: number;
+  /**
+   * Seconds in which a gateway or worker that pings (those that reach it under another address than 127.0.0.1 do, every 25 s)
+   * says nothing until it counts as gone; default 60, 0: never.
+   */
+  peerTimeout: number;
 }
 
 export const REGISTER_DEFAULTS: Readonly<RegisterOptions> = Object.freeze({
@@ -60,6 +66,7 @@ export const REGISTER_DEFAULTS: Readonly<RegisterOptions> = Object.freeze({
   reloadable: false,
   secretKey: '',
   maxPackageSize: CONNECTION_LIMITS.maxPackageSize,
+  peerTimeout: 60,
 });
 
 export const REGISTER_CHECKS: Checks<RegisterOptions> = {
@@ -68,6 +75,7 @@ export const REGISTER_CHECKS: Checks<RegisterOptions> = {
   reloadable: flag,
   secretKey: text,
   maxPackageSize: integer(1),
+  peerTimeout: seconds(),
 };
 
 /** As in the original: whoever has said nothing by then is sent away. */
@@ -91,6 +99,8 @@ export class Register extends BaseWorker implements ConnectionOwner {
   readonly counters = new ConnectionCounters();
   /** Protocol errors that were no fault in a line: the wrong secret key. */
   refused = 0;
+  /** Connections that were ended because those that had pinged said nothing any more. */
+  silentPeers = 0;
   readonly #address: NetAddress;
   readonly #options: Readonly<RegisterOptions>;
   readonly #limits: ConnectionLimits;
@@ -139,7 +149,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
 
   override figures(): WorkerFigures {
     const { connections, sendFail, requests, sendBufferFull, protocolErrors } = this.counters;
-    const { refused } = this;
+    const { refused, silentPeers } = this;
     const { gateways, workers } = this.#book.size;
     return {
       connections,
@@ -148,7 +158,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
       queuedBytes: sendQueues(this.#connections),
       // Who is to come is not known here.
       links: { up: gateways + workers, down: 0 },
-      dropped: counted({ sendBufferFull, refused, protocolErrors: protocolErrors - refused }),
+      dropped: counted({ sendBufferFull, refused, silentPeers, protocolErrors: protocolErrors - refused }),
     };
   }
 
@@ -157,7 +167,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
   }
 
   onBytes(connection: TcpConnection, buffer: Buffer, start: number, end: number): void {
-    deadlines.delete(connection.context as FirstLine);
+    (connection.context as Patience).heard();
     const message = parseRegisterLine(buffer.toString('utf8', start, end));
     if ('fault' in message) {
       this.#refuse(connection, message.fault, message.fault === 'malformed' ? `${EXPLANATION}\n` : null);
@@ -165,6 +175,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
     }
     switch (message.event) {
       case 'ping':
+        (connection.context as Patience).pinged(this.#options.peerTimeout);
         return;
       case 'gateway_connect':
         if (!this.#admits(connection, message.secretKey)) return;
@@ -196,22 +207,31 @@ export class Register extends BaseWorker implements ConnectionOwner {
   onDrain(): void {}
 
   onClose(connection: TcpConnection): void {
-    deadlines.delete(connection.context as FirstLine);
+    deadlines.delete(connection.context as Patience);
     this.#connections.delete(connection);
     this.#tell(this.#book.left(connection));
   }
 
   #accept(wire: Wire): void {
     const connection = new TcpConnection(wire, textCodec, this, this.#limits);
-    const firstLine = new FirstLine(this, connection);
-    connection.context = firstLine;
+    const patience = new Patience(this, connection);
+    connection.context = patience;
     this.#connections.add(connection);
-    deadlines.set(firstLine, FIRST_LINE_SECONDS);
+    deadlines.set(patience, FIRST_LINE_SECONDS);
   }
 
   /** @internal */
   tooSilent(connection: TcpConnection): void {
     this.#refuse(connection, `nothing was said within ${FIRST_LINE_SECONDS} s`, null);
+  }
+
+  /** @internal Its host may have lost its power: nobody will say that it is gone. */
+  wentSilent(connection: TcpConnection): void {
+    this.silentPeers++;
+    const { peerTimeout } = this.#options;
+    const message = `who has pinged says nothing any more for ${peerTimeout} s; the connection is ended`;
+    this.#warn(message, connection, 'GW_REGISTER_SILENT');
+    connection.destroy();
   }
 
   #admits(connection: TcpConnection, secretKey: string | null): boolean {
@@ -244,18 +264,31 @@ export class Register extends BaseWorker implements ConnectionOwner {
   }
 }
 
-/** The deadline of a connection's first line. */
-class FirstLine implements Expiring {
+/** How long a connection may say nothing: until its first line, and from its first ping on. */
+class Patience implements Expiring {
   readonly #register: Register;
   readonly #connection: TcpConnection;
+  /** Seconds between lines; 0: it has not pinged, or may take its time. */
+  #between = 0;
 
   constructor(register: Register, connection: TcpConnection) {
     this.#register = register;
     this.#connection = connection;
   }
 
+  heard(): void {
+    deadlines.delete(this);
+    if (this.#between > 0) deadlines.set(this, this.#between);
+  }
+
+  pinged(between: number): void {
+    this.#between = between;
+    this.heard();
+  }
+
   expire(): void {
-    this.#register.tooSilent(this.#connection);
+    if (this.#between > 0) this.#register.wentSilent(this.#connection);
+    else this.#register.tooSilent(this.#connection);
   }
 }
 

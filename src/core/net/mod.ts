@@ -1,5 +1,6 @@
 export type { NetAddress } from './address.js';
 export { AddressError, hostPort, parseAddress, parseHostPort } from './address.js';
+export { endedConnection } from './ended-connection.js';
 export { ConnectionError, ListenError } from './errors.js';
 export type { ListenerTls } from './listener.js';
 export { Listener } from './listener.js';

@@ -149,6 +149,7 @@ function replaying(packets: readonly Vector[], sent: Map<string, unknown>) {
       live: true,
       supports: () => false,
       undecided: false,
+      process: null,
       absentGroups: new AbsentGroups(),
       send: (head, ext, body) => {
         keep(head, ext, body);

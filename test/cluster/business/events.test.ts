@@ -34,7 +34,7 @@ describe('the events module', () => {
     }
     const chat = new Chat();
     const { events } = await load(chat);
-    events.onMessage?.({} as Client, 'x');
+    events.onMessage?.({} as Client, 'x', { redelivered: false });
     expect(chat.seen).toEqual(['x']);
   });
 

@@ -26,6 +26,8 @@ describe('a worker that does not read for a while', () => {
       registerAddresses: [],
       secretKey: '',
       sendToWorkerBufferSize: BUFFER,
+      maxUnacknowledgedBytes: 16_777_216,
+      workerTimeout: 60,
       maxPacketSize: MAX_PACKET_SIZE,
       logger,
     });

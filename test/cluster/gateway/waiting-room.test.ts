@@ -50,7 +50,7 @@ describe('WaitingRoom', () => {
   it('leaves there, however long, what may wait', () => {
     const room = new WaitingRoom<Client>(10_000, 2);
     for (const client of [a, b]) room.add(event(client, 1));
-    const expired = room.takeExpired(60_000, (client) => client === a);
+    const expired = room.takeExpired(60_000, ({ client }) => client === a);
     expect(expired.map(([first]) => first?.client)).toEqual([b]);
     expect(room.clients).toEqual([a]);
   });

@@ -4,7 +4,12 @@ import { Register } from '../../../src/cluster/register/mod.js';
 import { silentLogger } from '../../../src/util/mod.js';
 import { type ClientWish, describeLinkContract, type GatewayWish, type LinkKind, type WorkerWish } from './contract.js';
 
-const GATEWAY = { lanIp: '127.0.0.1', lanPort: 0, sendToWorkerBufferSize: 10_240_000 };
+const GATEWAY = {
+  lanIp: '127.0.0.1',
+  lanPort: 0,
+  sendToWorkerBufferSize: 10_240_000,
+  maxUnacknowledgedBytes: 16_777_216,
+};
 const WORKER = { workerKey: 'worker:0', sendToGatewayBufferSize: 10_240_000, queryTimeout: 5 };
 const CLIENT = {
   queryTimeout: 5,
@@ -24,8 +29,9 @@ async function mesh(): Promise<LinkKind> {
     logger: silentLogger,
   };
   return {
-    gatewayLink: (wish: GatewayWish) => new GatewayMesh({ ...GATEWAY, listenIp: '127.0.0.1', ...shared, ...wish }),
-    workerLink: (wish: WorkerWish) => new WorkerMesh({ ...WORKER, ...shared, ...wish }),
+    gatewayLink: (wish: GatewayWish) =>
+      new GatewayMesh({ ...GATEWAY, listenIp: '127.0.0.1', workerTimeout: 60, ...shared, ...wish }),
+    workerLink: (wish: WorkerWish) => new WorkerMesh({ ...WORKER, gatewayTimeout: 60, ...shared, ...wish }),
     clientLink: (wish: ClientWish) =>
       new ClientMesh({ ...CLIENT, connectTimeout: 3, drainTimeout: 5, ...shared, ...wish }),
     stop: () => register.stop(),

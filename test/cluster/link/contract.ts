@@ -1,14 +1,15 @@
 import { Buffer } from 'node:buffer';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { ClientLink, GatewayLink, GatewayPeer, WorkerLink } from '../../../src/cluster/link/mod.js';
+import type { ClientLink, GatewayLink, GatewayPeer, WorkerLink, WorkerPeer } from '../../../src/cluster/link/mod.js';
 import { LinkError } from '../../../src/cluster/link/mod.js';
-import { Command, packetHead } from '../../../src/cluster/protocol/mod.js';
+import { ackNumbers, Command, packetHead, redelivered } from '../../../src/cluster/protocol/mod.js';
 import { eventually } from '../../support/eventually.js';
 import { commandHead, eventHead, GatewayEnd, linked, WorkerEnd } from '../../support/link-ends.js';
 
 export interface GatewayWish {
   readonly lanPort?: number;
   readonly sendToWorkerBufferSize?: number;
+  readonly maxUnacknowledgedBytes?: number;
 }
 
 export interface WorkerWish {
@@ -420,6 +421,104 @@ export function describeLinkContract(name: string, start: () => Promise<LinkKind
         await eventually('the question', () => gateway.commands.length === 1);
         await worker.link.close();
         expect(await asked).toBe('GW_LINK_UNREACHABLE');
+      });
+    });
+
+    describe('events until they are acknowledged', () => {
+      const ack = (worker: WorkerEnd, upTo: number, pending: readonly number[] = [], handled: readonly number[] = []) =>
+        worker.gateway.send(
+          commandHead(Command.ACK, upTo),
+          ackNumbers(pending, pending.length),
+          ackNumbers(handled, handled.length),
+        );
+      const takenFrom = (peer: WorkerPeer) => {
+        const bodies: string[] = [];
+        peer.takeUnacknowledged((event) => bodies.push(event.bodyText()));
+        return bodies;
+      };
+      const keeping = async (wish: GatewayWish = {}) => {
+        const ends = await pair(wish);
+        await eventually('the extension', () => ends.worker.gateway.supports('acknowledgements'));
+        return ends;
+      };
+
+      it('are kept, and shown once in their order when the worker has left; what is no event is not', async () => {
+        const { gateway, worker } = await keeping();
+        const { worker: peer } = gateway;
+        for (const body of ['1', '2', '3', '4', '5']) gateway.event(body);
+        peer.sendEvent(packetHead({ cmd: Command.KEEP }), Buffer.alloc(0), Buffer.alloc(0), 0, 0);
+        gateway.event('6');
+        await eventually('the events', () => worker.events.length === 7);
+        expect(peer.unacknowledgedBytes).toBe(6 * 29);
+        ack(worker, 4, [2, 3]);
+        ack(worker, 5, [], [3]);
+        await eventually('the last ACK', () => peer.unacknowledgedBytes === 29 + 129);
+        expect(gateway.commands, 'ACK is the link’s own affair').toEqual([]);
+        await worker.link.close();
+        await eventually('the worker to have left', () => gateway.workers.size === 0);
+        expect([takenFrom(peer), takenFrom(peer)]).toEqual([['2', '6'], []]);
+      });
+
+      it('make a worker full that does not acknowledge, until half is, and then the gateway is told', async () => {
+        const { gateway, worker } = await keeping({ maxUnacknowledgedBytes: 1000 });
+        const body = 'x'.repeat(100 - 28);
+        let taken = 0;
+        while (gateway.event(body)) {
+          expect(gateway.worker.full).toBe(++taken >= 10);
+          if (taken > 100) throw new Error('no limit');
+        }
+        expect(taken).toBe(40);
+        await eventually('the events', () => worker.events.length === taken);
+        // What was read is not what was handled.
+        expect([gateway.worker.full, gateway.drained]).toEqual([true, 0]);
+        ack(worker, 36);
+        await eventually('the gateway to be told', () => gateway.drained > 0);
+        expect([gateway.worker.full, gateway.event('again')]).toEqual([false, true]);
+      });
+
+      it('are taken behind the hard limit too when they are sent again, or are the end of a client', async () => {
+        const { gateway, worker } = await keeping({ maxUnacknowledgedBytes: 1000, sendToWorkerBufferSize: 1000 });
+        const { worker: peer } = gateway;
+        const send = (cmd: number, flag: number, body: string) => {
+          const bytes = Buffer.from(body);
+          return peer.sendEvent(packetHead({ cmd, flag }), Buffer.alloc(0), bytes, 0, bytes.length);
+        };
+        const body = 'x'.repeat(1000);
+        let taken = 0;
+        while (send(Command.ON_MESSAGE, 1, body)) if (++taken > 100) throw new Error('no limit');
+        expect(send(Command.ON_MESSAGE, redelivered(1, true), 'again')).toBe(true);
+        expect(send(Command.ON_CLOSE, 1, '')).toBe(true);
+        expect(send(Command.ON_CONNECT, 1, '')).toBe(false);
+        await eventually('the events', () => worker.events.length === taken + 2);
+        expect(worker.events.slice(taken).map(({ head, body: text }) => [head.cmd, String(text)])).toEqual([
+          [Command.ON_MESSAGE, 'again'],
+          [Command.ON_CLOSE, ''],
+        ]);
+      });
+
+      it('are none of a worker that acknowledges what it was not sent: its link ends', async () => {
+        const { gateway, worker } = await keeping();
+        const { worker: peer } = gateway;
+        gateway.event('1');
+        ack(worker, 2);
+        await eventually('it to have left', () => gateway.history.includes(`-${peer.key}`));
+        expect(takenFrom(peer)).toEqual(['1']);
+      });
+
+      it('tell a worker which process a gateway is: the same over all links, another one after a restart', async () => {
+        const gateway = await makeGateway();
+        const [a, b] = [makeWorker({ workerKey: 'a:0' }), makeWorker({ workerKey: 'b:0' })];
+        await linked([gateway], [a, b]);
+        await eventually('both to know', () => a.gateway.process !== null && b.gateway.process !== null);
+        const { process } = a.gateway;
+        expect(b.gateway.process).toBe(process);
+        const { address } = a.gateway;
+        expect([a.link.announces(address), a.link.announces('127.0.0.1:1')]).toEqual([true, false]);
+        await gateway.link.close();
+        await eventually('it to be forgotten', () => a.live.length === 0);
+        const again = await makeGateway({ lanPort: gateway.identity.localPort });
+        await eventually('it to be back', () => again.workers.size === 2 && a.live[0]?.process !== null);
+        expect(a.gateway.process).not.toBe(process);
       });
     });
 

@@ -11,7 +11,12 @@ afterEach(async () => {
 });
 
 async function openGateway(hub: MemoryHub, lanPort = 0): Promise<GatewayEnd> {
-  const link = hub.gatewayLink({ lanIp: '127.0.0.1', lanPort, sendToWorkerBufferSize: 10_240_000 });
+  const link = hub.gatewayLink({
+    lanIp: '127.0.0.1',
+    lanPort,
+    sendToWorkerBufferSize: 10_240_000,
+    maxUnacknowledgedBytes: 16_777_216,
+  });
   const gateway = new GatewayEnd(link);
   await gateway.open();
   link.announce();

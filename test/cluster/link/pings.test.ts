@@ -76,12 +76,10 @@ describe.each(Object.keys(PEERS))('%s', (who) => {
   });
 });
 
-describe('a gateway', () => {
-  const recorded = vectors<{ name: string; hex: string }>('gateway-protocol').find(
-    ({ name }) => name === 'gateway-ping',
-  );
-  const PING = hex(recorded?.hex ?? '');
+const recorded = vectors<{ name: string; hex: string }>('gateway-protocol').find(({ name }) => name === 'gateway-ping');
+const PING = hex(recorded?.hex ?? '');
 
+describe('a gateway', () => {
   /** Two workers and a program, at a gateway with this address; and what each has got in so long, in front of an event. */
   async function sentWithin(milliseconds: number, lanIp: string): Promise<readonly (readonly number[])[]> {
     await using gateway = await MeshGateway.start({ lanIp });
@@ -124,9 +122,9 @@ describe('a gateway', () => {
 });
 
 describe('a worker', () => {
-  it('takes a ping for no event, answers none, and pings no gateway', async () => {
+  it('takes a ping for no event, and the gateway its answer for no command', async () => {
     await using register = await RawServer.start();
-    await using gateway = await MeshGateway.start({ lanIp: '127.0.0.2', listenIp: '127.0.0.2' });
+    await using gateway = await MeshGateway.start({ lanIp: '127.0.0.2', listenIp: '127.0.0.2', workerTimeout: 0 });
     register.list([`127.0.0.2:${gateway.port}`]);
     await using worker = new MeshWorker([register.address]);
     await eventually('the link', () => gateway.workers.size === 1 && worker.live.length === 1);
@@ -137,6 +135,69 @@ describe('a worker', () => {
     worker.send(Command.SEND_TO_ALL, 0, 'a command');
     await eventually('the command', () => gateway.commands.length > 0);
     expect(gateway.commands.map(({ body }) => body)).toEqual(['a command']);
+  });
+
+  it('that answers no ping for so long has its link ended, though nothing else is owed; one that answers has not', async () => {
+    await using register = await RawServer.start();
+    await using gateway = await MeshGateway.start({ lanIp: '127.0.0.2', listenIp: '0.0.0.0', workerTimeout: 40 });
+    register.list([`127.0.0.2:${gateway.port}`]);
+    await using _worker = new MeshWorker([register.address]);
+    await using frozen = new PhpPeer(gateway.port);
+    frozen.join({ worker_key: 'frozen:0', secret_key: '', extensions: ['acknowledgements'] });
+    await using php = new PhpPeer(gateway.port);
+    php.join({ worker_key: 'php:0', secret_key: '' });
+    await eventually('all', () => gateway.workers.size === 3);
+    const [answers] = [...gateway.workers.values()].filter(({ key }) => key.endsWith('worker:0'));
+    const heard = () => (answers as unknown as { connection: { bytesRead: number } }).connection.bytesRead;
+    const before = heard();
+    vi.advanceTimersByTime(25_000);
+    await eventually('an answer', () => heard() > before);
+    // The link of the frozen one ends between 40 and 41 seconds after it.
+    vi.advanceTimersByTime(39_000);
+    expect(gateway.workers.size).toBe(3);
+    vi.advanceTimersByTime(2000);
+    expect([...gateway.workers.keys()].sort()).toEqual(['127.0.0.1:php:0', '127.0.0.2:worker:0']);
+    expect(gateway.mesh.silentWorkers).toBe(1);
+  });
+
+  it('ends the link to a gateway that has pinged and says nothing any more, and makes it again; none that never pinged', async () => {
+    await using register = await RawServer.start();
+    await using pings = await RawServer.start(0, '127.0.0.2');
+    await using silent = await RawServer.start(0, '127.0.0.3');
+    register.list([pings.address, silent.address]);
+    await using worker = new MeshWorker([register.address], { gatewayTimeout: 40 });
+    await eventually('the links', () => worker.live.length === 2);
+    const read = () => [...worker.mesh.openConnections()].reduce((sum, { bytesRead }) => sum + bytesRead, 0);
+    const before = read();
+    for (const socket of pings.sockets) socket.write(PING);
+    await eventually('the ping', () => read() > before);
+    const pinged = pings.connections;
+    vi.advanceTimersByTime(40_000);
+    expect(worker.mesh.silentGateways).toBe(0);
+    vi.advanceTimersByTime(1000);
+    expect(worker.mesh.silentGateways).toBe(1);
+    await eventually('the link again', () => pings.connections > pinged && worker.live.length === 2);
+    // Of the new link nothing is known yet, and of the other nothing was.
+    vi.advanceTimersByTime(AN_HOUR_MS);
+    expect([worker.mesh.silentGateways, silent.connections]).toEqual([1, 1]);
+    expect(worker.logger.warnings).toContain('a gateway that pings has said nothing for 40 s; the link to it is ended');
+  });
+
+  it('that does not read its links takes no gateway for silent', async () => {
+    await using register = await RawServer.start();
+    await using gateway = await RawServer.start(0, '127.0.0.2');
+    register.list([gateway.address]);
+    await using worker = new MeshWorker([register.address], { gatewayTimeout: 40 });
+    await eventually('the link', () => worker.live.length === 1);
+    const read = () => [...worker.mesh.openConnections()].reduce((sum, { bytesRead }) => sum + bytesRead, 0);
+    const before = read();
+    for (const socket of gateway.sockets) socket.write(PING);
+    await eventually('the ping', () => read() > before);
+    worker.mesh.pause();
+    vi.advanceTimersByTime(AN_HOUR_MS);
+    worker.mesh.resume();
+    vi.advanceTimersByTime(40_000);
+    expect(worker.mesh.silentGateways).toBe(0);
   });
 });
 

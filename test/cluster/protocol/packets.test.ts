@@ -231,10 +231,11 @@ describe('the commands', () => {
     expect(isEvent(Command.KICK)).toBe(false);
   });
 
-  test('fall into groups that overlap nowhere and leave out only greetings, PING and what is said of groups', () => {
+  test('fall into groups that overlap nowhere and leave out only greetings, PING and what is said of groups, and of who has which event', () => {
     const grouped: number[] = [...EVENT_COMMANDS, ...QUERY_COMMANDS, ...LONG_COMMANDS, ...LEAVING_COMMANDS];
     const greetings = [Command.WORKER_CONNECT, Command.GATEWAY_CLIENT_CONNECT, Command.PING, Command.EXTENSIONS];
-    const others = [...greetings, Command.ABSENT, Command.PRESENT];
+    const said = [Command.ABSENT, Command.PRESENT, Command.ACK, Command.KEEP, Command.FORGET];
+    const others = [...greetings, ...said];
     expect([...grouped, ...others].sort()).toEqual(Object.values(Command).sort());
   });
 });

@@ -130,6 +130,7 @@ export class MemoryClientLink implements ClientLink, Seeker {
 }
 
 class KnownGateway extends MemoryGatewayPeer {
+  readonly process = null;
   readonly #client: MemoryClientLink;
 
   constructor(client: MemoryClientLink, gateway: MemoryGatewayLink) {

@@ -1,6 +1,7 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
+import { randomBytes } from 'node:crypto';
 import type { TcpConnection } from '../../../core/net/mod.js';
-import type { PacketHead } from '../../protocol/mod.js';
+import { Command, isEvent, type PacketHead, type PacketView } from '../../protocol/mod.js';
 import type {
   CommandSource,
   Extension,
@@ -10,6 +11,7 @@ import type {
   LinkFigures,
   WorkerPeer,
 } from '../contracts.js';
+import { isTakenAlways, Unacknowledged } from '../unacknowledged.js';
 import type { MemoryGatewayPeer } from './gateway-peer.js';
 import type { MemoryHub } from './hub.js';
 import { packetOf, packetOfRange, showPacket } from './packets.js';
@@ -28,10 +30,14 @@ export interface MemoryGatewayOptions {
   readonly lanPort: number;
   /** Bytes waiting for one worker from which on its clients are paused. */
   readonly sendToWorkerBufferSize: number;
+  /** Bytes of events that one worker has not acknowledged from which on its clients are paused. */
+  readonly maxUnacknowledgedBytes: number;
 }
 
 /** A gateway's end of a link in memory. */
 export class MemoryGatewayLink implements GatewayLink {
+  /** As in the mesh. */
+  readonly process = randomBytes(8).toString('hex');
   readonly #hub: MemoryHub;
   readonly #options: MemoryGatewayOptions;
   readonly #workers = new Map<string, MemoryWorkerPeer>();
@@ -93,12 +99,16 @@ export class MemoryGatewayLink implements GatewayLink {
 
   /** @internal */
   command(packet: Buffer, from: CommandSource): void {
-    showPacket(packet, (view) => this.#events.command(view, from));
+    showPacket(packet, (view) => {
+      const { worker } = from;
+      if (view.cmd === Command.ACK && worker instanceof MemoryWorkerPeer) worker.acknowledges(view);
+      else this.#events.command(view, from);
+    });
   }
 
   /** @internal @returns how it sees the worker */
   workerJoins(link: LinkedGateway): MemoryWorkerPeer {
-    const worker = new MemoryWorkerPeer(this, link, this.#options.sendToWorkerBufferSize);
+    const worker = new MemoryWorkerPeer(this, link, this.#options);
     const old = this.#workers.get(worker.key);
     if (old !== undefined) {
       this.workerLeft(old);
@@ -137,12 +147,16 @@ export class MemoryWorkerPeer implements WorkerPeer {
   readonly #gateway: MemoryGatewayLink;
   readonly #link: LinkedGateway;
   readonly #bufferSize: number;
+  readonly #unacknowledged: Unacknowledged | null;
   #wasFull = false;
 
-  constructor(gateway: MemoryGatewayLink, link: LinkedGateway, bufferSize: number) {
+  constructor(gateway: MemoryGatewayLink, link: LinkedGateway, options: MemoryGatewayOptions) {
     this.#gateway = gateway;
     this.#link = link;
-    this.#bufferSize = bufferSize;
+    this.#bufferSize = options.sendToWorkerBufferSize;
+    this.#unacknowledged = link.supports('acknowledgements')
+      ? new Unacknowledged(options.maxUnacknowledgedBytes)
+      : null;
     // The address is that of the worker's host, which is this one.
     this.key = `127.0.0.1:${link.workerKey}`;
   }
@@ -152,7 +166,11 @@ export class MemoryWorkerPeer implements WorkerPeer {
   }
 
   get full(): boolean {
-    return this.#link.events.bytes >= this.#bufferSize;
+    return this.#link.events.bytes >= this.#bufferSize || this.#unacknowledged?.full === true;
+  }
+
+  get unacknowledgedBytes(): number {
+    return this.#unacknowledged?.bytes ?? 0;
   }
 
   supports(extension: Extension): boolean {
@@ -164,19 +182,40 @@ export class MemoryWorkerPeer implements WorkerPeer {
       this.#gateway.workerLeft(this);
       return false;
     }
-    if (this.#link.events.bytes >= this.#bufferSize * HARD_LIMIT_FACTOR) return false;
-    this.#link.event(packetOfRange(head, session, body, start, end));
+    const kept = isEvent(head.cmd) ? this.#unacknowledged : null;
+    const overfull = kept?.overfull === true || this.#link.events.bytes >= this.#bufferSize * HARD_LIMIT_FACTOR;
+    if (overfull && (kept === null || !isTakenAlways(head))) return false;
+    if (kept === null) {
+      this.#link.event(packetOfRange(head, session, body, start, end));
+    } else {
+      const at = kept.write(head, session, body, start, end);
+      this.#link.event(Buffer.from(kept.buffer.subarray(at, kept.offset)));
+    }
     this.#wasFull ||= this.full;
     return true;
+  }
+
+  takeUnacknowledged(show: (event: PacketView) => void): void {
+    this.#unacknowledged?.take(show);
+  }
+
+  /** @internal */
+  acknowledges(ack: PacketView): void {
+    if (this.#unacknowledged?.acknowledge(ack) === true) {
+      if (!this.full) this.drained();
+    } else {
+      this.#gateway.workerLeft(this);
+      this.#link.gatewayLeaves();
+    }
   }
 
   tell(head: PacketHead, ext: Buffer): void {
     if (this.#link.whole) this.#link.event(packetOf(head, ext, ''));
   }
 
-  /** @internal It was handed everything. */
+  /** @internal It was handed everything, or has acknowledged some. */
   drained(): void {
-    if (!this.#wasFull) return;
+    if (!this.#wasFull || this.full) return;
     this.#wasFull = false;
     this.#gateway.workerDrained(this);
   }

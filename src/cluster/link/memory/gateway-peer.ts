@@ -50,6 +50,8 @@ export abstract class MemoryGatewayPeer implements GatewayPeer {
   /** What either end knows the other knows from the start. */
   readonly undecided = false;
 
+  abstract readonly process: string | null;
+
   abstract supports(extension: Extension): boolean;
 
   /** @internal The gateway reads no more of us, and hands us nothing more. */

@@ -66,6 +66,11 @@ export class MemoryHub {
   }
 
   /** @internal */
+  announces(address: string): boolean {
+    return this.#gateways.has(address);
+  }
+
+  /** @internal */
   seek(seeker: Seeker): void {
     this.#seekers.add(seeker);
     for (const gateway of this.#gateways.values()) this.#introduce(seeker, gateway);

@@ -72,6 +72,10 @@ export class MemoryWorkerLink implements WorkerLink, Seeker {
     return new Promise((resolve) => setImmediate(resolve));
   }
 
+  announces(address: string): boolean {
+    return this.#hub.announces(address);
+  }
+
   leave(): void {
     this.#hub.rest(this);
   }
@@ -156,6 +160,10 @@ export class LinkedGateway extends MemoryGatewayPeer {
     return this.#extensions.includes(extension);
   }
 
+  get process(): string | null {
+    return this.supports('acknowledgements') ? this.gateway.process : null;
+  }
+
   join(): void {
     this.live = true;
     this.gateway.visit(this);
@@ -163,6 +171,7 @@ export class LinkedGateway extends MemoryGatewayPeer {
       this.#seen = this.gateway.workerJoins(this);
     });
     this.#worker.events.gatewayJoined(this);
+    if (this.process !== null) this.#worker.events.gatewayIdentified(this);
   }
 
   event(packet: Buffer): void {

@@ -228,6 +228,7 @@ export class ClientMesh implements ClientLink {
 }
 
 class ClientPeer implements GatewayPeer, QueryConnectionEvents {
+  readonly process = null;
   readonly address: string;
   readonly localIp: number;
   readonly localPort: number;

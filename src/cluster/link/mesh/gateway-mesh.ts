@@ -1,4 +1,5 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
+import { randomBytes } from 'node:crypto';
 import {
   CONNECTION_LIMITS,
   ConnectionCounters,
@@ -20,6 +21,7 @@ import {
   FLAG_SCALAR,
   gatewayConnectLine,
   ipToNumber,
+  isEvent,
   type PacketHead,
   type PacketView,
   packetHead,
@@ -38,14 +40,24 @@ import {
   OUR_EXTENSIONS,
   type WorkerPeer,
 } from '../contracts.js';
+import { isTakenAlways, Unacknowledged } from '../unacknowledged.js';
 import { linkCodec } from './link-codec.js';
 import { RegisterClient, registerFigures } from './register-client.js';
+import { Silence, WATCH_MS } from './silence.js';
 
-/** As in the original: workers on other hosts are pinged, so that a firewall between does not forget the link. */
+/**
+ * As in the original: workers on other hosts are pinged, so that a firewall between does not forget the link. Between our own
+ * each answers, so that both sides learn when the other's host has lost its power.
+ */
 const PING_MS = 25_000;
 
 /** Behind `sendToWorkerBufferSize` clients are paused; what they had sent already may still come, up to this many times it. */
 const HARD_LIMIT_FACTOR = 4;
+
+/** Below this share of what may be unacknowledged the clients of a worker are read again. */
+const ROOM_SHARE = 0.5;
+
+const NOTHING = Buffer.alloc(0);
 
 /** As a Register: who has not shown the secret key by then is sent away. */
 const AUTHORIZATION_SECONDS = 10;
@@ -61,6 +73,10 @@ export interface GatewayMeshOptions {
   readonly secretKey: string;
   /** Bytes waiting for one worker from which on its clients are paused. */
   readonly sendToWorkerBufferSize: number;
+  /** Bytes of events that one worker has not acknowledged from which on its clients are paused. */
+  readonly maxUnacknowledgedBytes: number;
+  /** Seconds without a byte of a worker that owes an acknowledgement or an answer until its link is ended; 0: never. */
+  readonly workerTimeout: number;
   /** Largest packet taken, in bytes. */
   readonly maxPacketSize: number;
   readonly logger: Logger;
@@ -75,6 +91,10 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   lostAnswers = 0;
   /** Workers that were disconnected because another one came under their key. */
   replacedWorkers = 0;
+  /** Workers whose link was ended because not a byte came from them. */
+  silentWorkers = 0;
+  /** Tells workers a link that broke from a gateway that died. */
+  readonly #process = randomBytes(8).toString('hex');
   readonly #options: GatewayMeshOptions;
   readonly #limits: ConnectionLimits;
   readonly #workers = new Map<string, MeshWorkerPeer>();
@@ -85,6 +105,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   readonly #throttle = new LogThrottle();
   #events!: GatewayLinkEvents;
   #ping: NodeJS.Timeout | null = null;
+  #watch: NodeJS.Timeout | null = null;
 
   constructor(options: GatewayMeshOptions) {
     this.#options = options;
@@ -110,7 +131,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   }
 
   announce(): void {
-    const { lanIp, secretKey, logger, registerAddresses } = this.#options;
+    const { lanIp, secretKey, logger, registerAddresses, workerTimeout } = this.#options;
     const address = `${lanIp}:${this.#listener.port}`;
     for (const register of registerAddresses) {
       const joinLine = () => gatewayConnectLine(address, secretKey);
@@ -119,6 +140,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
       client.start();
     }
     if (lanIp !== '127.0.0.1') this.#ping = setInterval(() => this.#pingWorkers(), PING_MS).unref();
+    if (workerTimeout > 0) this.#watch = setInterval(() => this.#watchWorkers(), WATCH_MS).unref();
   }
 
   figures(): LinkFigures {
@@ -134,6 +156,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
         linkProtocolErrors: protocolErrors - this.refused,
         lostAnswers: this.lostAnswers,
         replacedWorkers: this.replacedWorkers,
+        silentWorkers: this.silentWorkers,
         registerProtocolErrors: registers.protocolErrors,
       },
     };
@@ -147,6 +170,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   async close(): Promise<void> {
     for (const register of this.#registers) register.stop();
     if (this.#ping !== null) clearInterval(this.#ping);
+    if (this.#watch !== null) clearInterval(this.#watch);
     this.#local?.close();
     this.#listener.close();
     for (const peer of this.#peers) peer.connection.close();
@@ -164,6 +188,8 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
     const packet = value as PacketView;
     if (packet.cmd === Command.WORKER_CONNECT) this.#workerConnects(peer, packet);
     else if (packet.cmd === Command.GATEWAY_CLIENT_CONNECT) this.#clientConnects(peer, packet);
+    else if (packet.cmd === Command.ACK && peer.worker !== null) this.#acknowledges(peer, peer.worker, packet);
+    else if (packet.cmd === Command.PING && peer.worker !== null) peer.worker.answered();
     else if (peer.authorized) this.#events.command(packet, peer);
     else this.#refuse(peer, `${commandName(packet.cmd)} before the secret key was shown`);
   }
@@ -241,13 +267,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
       this.workerLeft(old);
       old.connection.close();
     }
-    const worker = new MeshWorkerPeer(
-      this,
-      key,
-      peer.connection,
-      this.#options.sendToWorkerBufferSize,
-      knownExtensions(body.fields),
-    );
+    const worker = new MeshWorkerPeer(this, key, peer.connection, this.#options, knownExtensions(body.fields));
     peer.worker = worker;
     this.#workers.set(key, worker);
     this.#confirmExtensions(worker);
@@ -260,6 +280,16 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
       this.#authorize(peer);
     } else {
       this.#refuse(peer, 'the secret key is not ours');
+    }
+  }
+
+  #acknowledges(peer: InnerPeer, worker: MeshWorkerPeer, ack: PacketView): void {
+    const { unacknowledged } = worker;
+    if (unacknowledged?.acknowledge(ack) !== true) {
+      this.#refuse(peer, 'ACK of what was not sent');
+    } else if (worker.wasFull && unacknowledged.bytes < this.#options.maxUnacknowledgedBytes * ROOM_SHARE) {
+      worker.wasFull = false;
+      this.#events.workerDrained(worker);
     }
   }
 
@@ -278,12 +308,26 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   /** Says what we can too; a peer that announced nothing (PHP) never sees this command. */
   #confirmExtensions(worker: MeshWorkerPeer): void {
     if (worker.extensions.size === 0) return;
-    const body = JSON.stringify({ extensions: [...worker.extensions] });
+    const known = worker.supports('acknowledgements') ? { process: this.#process } : {};
+    const body = JSON.stringify({ extensions: [...worker.extensions], ...known });
     worker.write(packetHead({ cmd: Command.EXTENSIONS, flag: FLAG_SCALAR }), body);
   }
 
   #pingWorkers(): void {
-    for (const worker of this.#workers.values()) worker.write(packetHead({ cmd: Command.PING }), '');
+    for (const worker of this.#workers.values()) worker.ping();
+  }
+
+  /** A worker that is frozen, or whose host has lost its power: nobody will say that it is gone. */
+  #watchWorkers(): void {
+    const { workerTimeout } = this.#options;
+    for (const worker of [...this.#workers.values()]) {
+      if (worker.silentMs() < workerTimeout * 1000) continue;
+      this.silentWorkers++;
+      const message = `a worker that owes an answer has said nothing for ${workerTimeout} s; its link is ended`;
+      this.#warn(message, worker.connection, 'GW_LINK_SILENT');
+      this.workerLeft(worker);
+      worker.connection.destroy();
+    }
   }
 
   /** @internal */
@@ -349,14 +393,20 @@ class MeshWorkerPeer implements WorkerPeer {
   readonly key: string;
   readonly connection: TcpConnection;
   readonly extensions: ReadonlySet<Extension>;
+  readonly unacknowledged: Unacknowledged | null;
+  /** What it has not acknowledged has reached the limit, and it was not told yet that there is room. */
+  wasFull = false;
   readonly #binary: boolean;
   readonly #bufferSize: number;
+  readonly #silence = new Silence();
+  /** Its answer to PING has not come. */
+  #pinged = false;
 
   constructor(
     mesh: GatewayMesh,
     key: string,
     connection: TcpConnection,
-    bufferSize: number,
+    options: GatewayMeshOptions,
     extensions: ReadonlySet<Extension>,
   ) {
     this.#mesh = mesh;
@@ -364,11 +414,20 @@ class MeshWorkerPeer implements WorkerPeer {
     this.connection = connection;
     this.extensions = extensions;
     this.#binary = extensions.has('binary');
-    this.#bufferSize = bufferSize;
+    this.#bufferSize = options.sendToWorkerBufferSize;
+    this.unacknowledged = this.supports('acknowledgements') ? new Unacknowledged(options.maxUnacknowledgedBytes) : null;
   }
 
   get full(): boolean {
+    if (this.unacknowledged?.full === true) {
+      this.wasFull = true;
+      return true;
+    }
     return this.connection.isFull(this.#bufferSize);
+  }
+
+  get unacknowledgedBytes(): number {
+    return this.unacknowledged?.bytes ?? 0;
   }
 
   supports(extension: Extension): boolean {
@@ -382,10 +441,41 @@ class MeshWorkerPeer implements WorkerPeer {
       this.#mesh.workerLeft(this);
       return false;
     }
+    const { unacknowledged } = this;
+    if (unacknowledged !== null && isEvent(head.cmd)) {
+      if (unacknowledged.overfull && !isTakenAlways(head)) return false;
+      if (this.connection.sendQueueSize >= this.connection.limits.maxSendBufferSize && !isTakenAlways(head)) {
+        // Offered what waits, the socket may drain, and clients are read whose events are sent before this one: they are
+        // numbered as they leave, and the sender's head is filled anew for each.
+        const own = { ...head };
+        return this.connection.sendRange(NOTHING, 0, 0) && this.sendEvent(own, session, body, start, end);
+      }
+      const at = unacknowledged.write(head, session, body, start, end);
+      this.connection.sendRangeAlways(unacknowledged.buffer, at, unacknowledged.offset);
+      return true;
+    }
     const { arena } = turnWriter;
     const { buffer, offset } = arena;
     writePacketRange(arena, head, session, body, start, end);
     return this.connection.sendRange(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
+  }
+
+  takeUnacknowledged(show: (event: PacketView) => void): void {
+    this.unacknowledged?.take(show);
+  }
+
+  ping(): void {
+    this.write(packetHead({ cmd: Command.PING }), '');
+    this.#pinged = this.unacknowledged !== null;
+  }
+
+  answered(): void {
+    this.#pinged = false;
+  }
+
+  /** Milliseconds in which it owed us an acknowledgement or an answer and not a byte came. */
+  silentMs(): number {
+    return this.#silence.tick(this.connection.bytesRead, this.#pinged || this.unacknowledged?.awaitsAck === true);
   }
 
   tell(head: PacketHead, ext: Buffer): void {

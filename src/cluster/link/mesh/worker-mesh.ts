@@ -37,12 +37,15 @@ import { knownExtensions } from './gateway-mesh.js';
 import { linkCodec } from './link-codec.js';
 import { QueryConnection } from './query-connection.js';
 import { Redial } from './redial.js';
+import { Silence, WATCH_MS } from './silence.js';
 
 /** Below it no packet can be too large, whatever its characters: three bytes each at most. */
 const MEASURED_CHARS = 1_048_576;
 
 /** A gateway of ours says within a round trip what it supports; one that has said nothing for so long will not. */
 const UNDECIDED_MS = 1000;
+
+const PING = packetHead({ cmd: Command.PING });
 
 const CONNECTED = 'connected to the gateway';
 
@@ -60,6 +63,8 @@ export interface WorkerMeshOptions {
   readonly maxPacketSize: number;
   /** Seconds a gateway has to answer a question. */
   readonly queryTimeout: number;
+  /** Seconds without a byte of a gateway that pings, until its link is ended; 0: never. */
+  readonly gatewayTimeout: number;
   readonly logger: Logger;
 }
 
@@ -70,11 +75,15 @@ export class WorkerMesh implements WorkerLink {
   readonly counters = new ConnectionCounters();
   /** Commands that were not taken, but for those that found the queue full. */
   readonly refused = { gatewayDown: 0, tooLargeForGateway: 0 };
+  /** Gateways whose link was ended because not a byte came from them. */
+  silentGateways = 0;
   readonly #peers = new Map<string, MeshGatewayPeer>();
   readonly #announced: AnnouncedGateways;
   events!: WorkerLinkEvents;
   paused = false;
   #leaving = false;
+  #watch: NodeJS.Timeout | null = null;
+  #listed: ReadonlyMap<string, GatewayAddress> = new Map();
 
   constructor(options: WorkerMeshOptions) {
     this.options = options;
@@ -97,6 +106,7 @@ export class WorkerMesh implements WorkerLink {
   open(events: WorkerLinkEvents): void {
     this.events = events;
     this.#announced.start();
+    if (this.options.gatewayTimeout > 0) this.#watch = setInterval(() => this.#watchGateways(), WATCH_MS).unref();
   }
 
   async linked(): Promise<void> {
@@ -108,6 +118,10 @@ export class WorkerMesh implements WorkerLink {
     const story = registers.map(({ register, text }) => `${register}: ${text}`).join('; ');
     const message = `no register answered within ${LINKED_WITHIN / 1000} s (${story})`;
     throw new LinkError('GW_LINK_NO_REGISTER', message, { registers });
+  }
+
+  announces(address: string): boolean {
+    return this.#listed.has(address);
   }
 
   leave(): void {
@@ -151,6 +165,7 @@ export class WorkerMesh implements WorkerLink {
         gatewayQueueFull: sendBufferFull,
         gatewayDown,
         tooLargeForGateway,
+        silentGateways: this.silentGateways,
         linkProtocolErrors: protocolErrors,
         registerProtocolErrors: registers.protocolErrors,
       },
@@ -164,6 +179,7 @@ export class WorkerMesh implements WorkerLink {
 
   async close(): Promise<void> {
     this.#announced.stop();
+    if (this.#watch !== null) clearInterval(this.#watch);
     const peers = [...this.#peers.values()];
     for (const peer of peers) peer.stop();
     turnWriter.flush();
@@ -182,7 +198,20 @@ export class WorkerMesh implements WorkerLink {
     return true;
   }
 
+  /** A gateway's host may have lost its power: nobody will say that it is gone. */
+  #watchGateways(): void {
+    const { gatewayTimeout, logger } = this.options;
+    for (const peer of [...this.#peers.values()]) {
+      if (peer.silentMs() < gatewayTimeout * 1000) continue;
+      this.silentGateways++;
+      const message = `a gateway that pings has said nothing for ${gatewayTimeout} s; the link to it is ended`;
+      logger.warn(message, { code: 'GW_LINK_SILENT', gateway: peer.address });
+      peer.connection?.destroy();
+    }
+  }
+
   #take(all: ReadonlyMap<string, GatewayAddress>): void {
+    this.#listed = all;
     for (const peer of this.#peers.values()) {
       peer.listed = all.has(peer.address);
       // A link that is up stays, as in the original: it lives as long as the gateway does.
@@ -212,6 +241,7 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   connection: TcpConnection | null = null;
   live = false;
   listed = true;
+  process: string | null = null;
   readonly absentGroups = new AbsentGroups();
   readonly #mesh: WorkerMesh;
   readonly #host: string;
@@ -227,6 +257,9 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   #queries: QueryConnection | null = null;
   /** It has said something on this link. */
   #heard = false;
+  readonly #silence = new Silence();
+  /** It pings on this link, so that its silence means something. */
+  #pings = false;
   #stopped = false;
   #reported = '';
 
@@ -307,6 +340,8 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     this.live = true;
     this.#extensions = NO_EXTENSIONS;
     this.#heard = false;
+    this.#pings = false;
+    this.process = null;
     this.#decidedAt = performance.now() + UNDECIDED_MS;
     const body = workerConnectBody(workerKey, secretKey, { extensions: OUR_EXTENSIONS });
     this.send(packetHead({ cmd: Command.WORKER_CONNECT, flag: FLAG_SCALAR }), '', body);
@@ -321,11 +356,28 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     const packet = value as PacketView;
     if (!this.#heard) this.#hears();
     if (packet.cmd === Command.EXTENSIONS) {
-      this.#extensions = knownExtensions(parseConnectBody(packet.bodyText())?.fields ?? {});
+      const { fields = {} } = parseConnectBody(packet.bodyText()) ?? {};
+      this.#extensions = knownExtensions(fields);
+      if (typeof fields.process !== 'string' || !this.supports('acknowledgements')) return;
+      this.process = fields.process;
+      this.#mesh.events.gatewayIdentified(this);
       return;
     }
     if (packet.cmd === Command.ABSENT || packet.cmd === Command.PRESENT) this.absentGroups.told(packet);
-    else if (packet.cmd !== Command.PING) this.#mesh.events.event(packet, this);
+    else if (packet.cmd === Command.PING) this.#pinged();
+    else this.#mesh.events.event(packet, this);
+  }
+
+  #pinged(): void {
+    this.#pings = true;
+    // The original's gateways expect no answer.
+    if (this.supports('acknowledgements')) this.send(PING, '', '');
+  }
+
+  /** Milliseconds in which not a byte came though it pings; 0 while it is not read. */
+  silentMs(): number {
+    const heard = this.connection?.bytesRead ?? 0;
+    return this.#silence.tick(heard, this.live && this.#pings && !this.#mesh.paused);
   }
 
   /** A gateway that takes our key sends something sooner or later; one that does not hangs up without a word. */
