@@ -329,8 +329,10 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     }
     const event = queued(packet);
     const cost = costOf(event);
-    // The last event always finds room: handlers are owed their onClose.
-    if (event.cmd !== Command.ON_CLOSE && state.queuedBytes + cost > this.#options.maxPendingBytesPerClient) {
+    // The last event always finds room, for handlers are owed their onClose; so does the first, or a message that the gateway
+    // takes could be one that no handler ever gets.
+    const fits = state.queue.length === 0 || state.queuedBytes + cost <= this.#options.maxPendingBytesPerClient;
+    if (event.cmd !== Command.ON_CLOSE && !fits) {
       this.dropped.handlerQueueFull++;
       this.#warn('a client is closed: it sends faster than its events are handled', {
         client: known.client.id,

@@ -145,6 +145,10 @@ export class Clients<Connection = unknown> {
     return found === undefined;
   }
 
+  isIn(entry: ClientEntry<Connection>, name: string): boolean {
+    return this.#groups.get(name)?.members.has(entry.connection) ?? false;
+  }
+
   leaveGroup(entry: ClientEntry<Connection>, name: string): void {
     const group = this.#groups.get(name);
     if (group !== undefined && entry.groups?.delete(group) === true) this.#leave(entry, group);

@@ -4,6 +4,7 @@ import {
   ConnectionCounters,
   type ConnectionLimits,
   type ConnectionOwner,
+  Door,
   Listener,
   type ListenerTls,
   type NetAddress,
@@ -36,10 +37,10 @@ import {
 import { Absences } from './absences.js';
 import { Clients } from './clients.js';
 import { COMMANDS } from './commands/mod.js';
-import type { CommandHandler, GatewayClientEntry, GatewayContext } from './context.js';
+import type { CommandHandler, GatewayClientEntry, GatewayContext, PassedLimit } from './context.js';
 import { GatewayConnection } from './gateway-connection.js';
 import { Heartbeat, sendsPing } from './heartbeat.js';
-import type { GatewayOptions } from './options.js';
+import type { ClientLimits, GatewayOptions } from './options.js';
 import { faultOfAnswer, type RoutedEvent, type Router, WorkerTable } from './own-router.js';
 import { BindingRouter } from './router.js';
 import { THREW, UserCode } from './user-code.js';
@@ -63,6 +64,11 @@ const ROUTED_EVENT: Readonly<Record<EventCommand, RoutedEvent>> = {
   [Command.ON_WEBSOCKET_CONNECT]: 'onWebSocketConnect',
   [Command.ON_MESSAGE]: 'onMessage',
   [Command.ON_CLOSE]: 'onClose',
+};
+
+const PASSED_LIMITS: Readonly<Record<PassedLimit, { readonly code: string; readonly message: string }>> = {
+  sessionTooLarge: { code: 'GW_GATEWAY_SESSION_TOO_LARGE', message: 'a session is too large; it stays as it was' },
+  tooManyGroups: { code: 'GW_GATEWAY_TOO_MANY_GROUPS', message: 'a client is in too many groups; it joins no more' },
 };
 
 const WAITING_CHECK_MS = 250;
@@ -89,6 +95,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     /** A message that the protocol decoded has no form in which it could travel. */
     unsendable: 0,
   };
+  /** Commands that were not carried out because of a limit. */
+  readonly droppedCommands: Record<PassedLimit, number> = {
+    sessionTooLarge: 0,
+    tooManyGroups: 0,
+  };
   /** Clients that were closed because they did not sign in. */
   signInTimeouts = 0;
   /** Commands of workers and programs that could not be carried out. */
@@ -103,6 +114,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   readonly #logger: Logger;
   readonly #throttle = new LogThrottle();
   readonly #link: GatewayLink;
+  readonly #door: Door;
   readonly #listener: ReturnType<MakeListener>;
   readonly #router: BindingRouter;
   readonly #ownRouter: Router | null;
@@ -141,6 +153,10 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#limits = Object.freeze({
       maxPackageSize: options.maxPackageSize,
       maxSendBufferSize: options.sendToClientBufferSize,
+      maxHandshakeSize: options.maxHandshakeSize,
+      maxFragments: options.maxFragments,
+      maxMessagesPerSecond: options.maxMessagesPerSecond,
+      maxBytesPerSecond: options.maxBytesPerSecond,
       handshakeTimeout: options.handshakeTimeout,
       closeTimeout: options.closeTimeout,
     });
@@ -153,7 +169,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#heartbeat = new Heartbeat(options.pingInterval, options.pingNotResponseLimit, sendsPing(options.pingData));
     const pings = options.pingInterval === 0 && this.codec.encodePing !== undefined;
     this.#pings = new WebSocketPings(pings ? options.webSocketPingInterval : 0);
-    this.#listener = makeListener(address, (wire) => this.#accept(wire), this.#tls());
+    this.#door = new Door(options, (error, peer) => this.#refused(error, peer));
+    this.#listener = makeListener(address, (wire) => this.#accept(wire), this.#door, this.#tls());
   }
 
   /** The public port. */
@@ -166,8 +183,9 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   }
 
   figures(): WorkerFigures {
-    const { connections, sendFail, requests, sendBufferFull, protocolErrors, tlsRefused } = this.counters;
+    const { connections, sendFail, requests, sendBufferFull, protocolErrors, rateLimited, tlsRefused } = this.counters;
     const { droppedEvents, signInTimeouts, unusableCommands, failedHooks } = this;
+    const { sessionTooLarge, tooManyGroups } = this.droppedCommands;
     const { up, down, ...link } = this.#link.figures();
     let queuedBytes = link.queuedBytes + this.#waiting.bytes;
     // Measured: of 50,000 clients this takes less than ten milliseconds.
@@ -180,9 +198,13 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       links: { up, down },
       dropped: counted({
         ...droppedEvents,
+        sessionTooLarge,
+        tooManyGroups,
         sendBufferFull,
         protocolErrors,
+        rateLimited,
         tlsRefused,
+        ...this.#door.dropped,
         signInTimeouts,
         unusableCommands,
         failedHooks,
@@ -286,6 +308,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     // While its last event waits it keeps its place: a worker that leaves may not be done with it.
     if (!this.#waiting.has(client)) this.#router.clientLeft(client);
     this.clients.remove(client);
+    this.#door.leave(connection.remoteAddress);
     const { onClose } = this.#options;
     if (onClose !== null) this.#userCode.call('onClose', onClose, this.#viewOf(client));
   }
@@ -410,6 +433,16 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     client.connection.close(undefined, CLOSE_CODE.policyViolation, 'sign in');
   }
 
+  get clientLimits(): ClientLimits {
+    return this.#options;
+  }
+
+  beyondLimit(client: GatewayClientEntry, limit: PassedLimit, fields: LogFields): void {
+    this.droppedCommands[limit]++;
+    const { code, message } = PASSED_LIMITS[limit];
+    this.#warn(message, { code, ...fields, ...this.#facts(client) });
+  }
+
   unusable(packet: PacketView, message: string, fields: LogFields = {}): void {
     this.unusableCommands++;
     this.#warn(message, { command: commandName(packet.cmd), ...fields });
@@ -426,12 +459,16 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     if (passed !== null) this.#logger.error(message, passed);
   }
 
+  #refused({ code, message, fields }: GatewayWorkerError, peer: string): void {
+    this.#warn(message, { code, client: peer, ...fields }, code);
+  }
+
   #tls(): ListenerTls | null {
     const { tls: options, handshakeTimeout } = this.#options;
     if (options === null) return null;
     const onRefused = (error: GatewayWorkerError, peer: string) => {
       this.counters.tlsRefused++;
-      this.#warn(error.message, { code: error.code, client: peer, ...error.fields }, error.code);
+      this.#refused(error, peer);
     };
     return { options, handshakeTimeout, onRefused };
   }

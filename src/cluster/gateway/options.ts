@@ -1,4 +1,10 @@
-import { CONNECTION_LIMITS, type ConnectionLimits, type TlsListenOptions } from '../../core/net/mod.js';
+import {
+  CONNECTION_LIMITS,
+  type ConnectionLimits,
+  DOOR_LIMITS,
+  type DoorLimits,
+  type TlsListenOptions,
+} from '../../core/net/mod.js';
 import {
   ACCOUNT_CHECKS,
   ACCOUNT_DEFAULTS,
@@ -54,8 +60,24 @@ export interface GatewayHooks {
   onBusinessWorkerClose: ((worker: ConnectedWorker) => unknown) | null;
 }
 
+/** What workers may keep of one client in a gateway. 0: any amount. */
+export interface ClientLimits {
+  /** Groups a client may be in at a time; default 10,000. Beyond it `joinGroup` does nothing but be counted and logged. */
+  maxGroupsPerClient: number;
+  /**
+   * Bytes of a client's session as PHP serializes it; default 1,048,576. It travels with every event of the client. A change
+   * beyond it is refused, counted and logged, and the session stays as it was.
+   */
+  maxSessionSize: number;
+}
+
 /** Options of a Gateway. Times in seconds, sizes in bytes. Names and defaults are the original's where it has them. */
-export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSize'>, GatewayHooks, AccountOptions {
+export interface GatewayOptions
+  extends Omit<ConnectionLimits, 'maxSendBufferSize'>,
+    DoorLimits,
+    ClientLimits,
+    GatewayHooks,
+    AccountOptions {
   /** Shown in logs and status; default `Gateway`. */
   name: string;
   /** Processes; default 1. They share the public port; each has an inner port of its own. */
@@ -112,7 +134,12 @@ export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSiz
   perMessageDeflate: boolean | Partial<PerMessageDeflateOptions>;
 }
 
+const { maxSendBufferSize: _sendToClient, ...limitDefaults } = CONNECTION_LIMITS;
+const { maxSendBufferSize: _checkOfIt, ...limitChecks } = LIMIT_CHECKS;
+
 export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
+  ...limitDefaults,
+  ...DOOR_LIMITS,
   ...ACCOUNT_DEFAULTS,
   name: 'Gateway',
   count: 1,
@@ -132,9 +159,8 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   sendToClientBufferSize: 1_024_000,
   maxWaitingBytes: 10_240_000,
   maxWaitingTime: 10,
-  maxPackageSize: CONNECTION_LIMITS.maxPackageSize,
-  handshakeTimeout: CONNECTION_LIMITS.handshakeTimeout,
-  closeTimeout: CONNECTION_LIMITS.closeTimeout,
+  maxGroupsPerClient: 10_000,
+  maxSessionSize: 1_048_576,
   protocol: null,
   tls: null,
   perMessageDeflate: false,
@@ -153,10 +179,9 @@ const routerCheck: Check = (value) => {
   return expected === undefined ? undefined : `${expected} or a function`;
 };
 
-const { maxPackageSize, handshakeTimeout, closeTimeout } = LIMIT_CHECKS;
-
 export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   ...ACCOUNT_CHECKS,
+  ...limitChecks,
   name: nonEmptyText,
   count: integer(1, 1024),
   reloadable: flag,
@@ -175,9 +200,8 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   sendToClientBufferSize: integer(1),
   maxWaitingBytes: integer(0),
   maxWaitingTime: seconds(),
-  maxPackageSize,
-  handshakeTimeout,
-  closeTimeout,
+  maxGroupsPerClient: integer(0),
+  maxSessionSize: integer(0),
   protocol: orNull(protocolCheck),
   tls: orNull(object),
   perMessageDeflate: perMessageDeflateCheck,

@@ -4,6 +4,8 @@ import {
   ConnectionCounters,
   type ConnectionLimits,
   type ConnectionOwner,
+  DOOR_LIMITS,
+  Door,
   hostPort,
   Listener,
   type NetAddress,
@@ -50,8 +52,13 @@ export interface RegisterOptions extends AccountOptions {
   reloadable: boolean;
   /** Shared by everything in the cluster; default empty. */
   secretKey: string;
-  /** Largest line taken, in bytes; default 10,485,760, as the original. */
+  /**
+   * Largest line taken, in bytes; default 131,072. What is said to a Register is short, and anybody may say it: the original's
+   * 10,485,760 would be memory for strangers.
+   */
   maxPackageSize: number;
+  /** Connections at a time, of gateways, workers and programs; default 10,000, 0: any number. */
+  maxConnections: number;
 }
 
 export const REGISTER_DEFAULTS: Readonly<RegisterOptions> = Object.freeze({
@@ -59,7 +66,8 @@ export const REGISTER_DEFAULTS: Readonly<RegisterOptions> = Object.freeze({
   name: 'Register',
   reloadable: false,
   secretKey: '',
-  maxPackageSize: CONNECTION_LIMITS.maxPackageSize,
+  maxPackageSize: 131_072,
+  maxConnections: 10_000,
 });
 
 export const REGISTER_CHECKS: Checks<RegisterOptions> = {
@@ -68,6 +76,7 @@ export const REGISTER_CHECKS: Checks<RegisterOptions> = {
   reloadable: flag,
   secretKey: text,
   maxPackageSize: integer(1),
+  maxConnections: integer(0),
 };
 
 /** As in the original: whoever has said nothing by then is sent away. */
@@ -97,6 +106,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
   readonly #book = new AddressBook<TcpConnection>();
   readonly #connections = new Set<TcpConnection>();
   readonly #throttle = new LogThrottle();
+  readonly #door: Door;
   #listener: Listener | null = null;
   #logger: Logger = silentLogger;
 
@@ -113,6 +123,10 @@ export class Register extends BaseWorker implements ConnectionOwner {
     this.group = this.#options.group;
     this.reloadable = this.#options.reloadable;
     this.#limits = Object.freeze({ ...CONNECTION_LIMITS, maxPackageSize: this.#options.maxPackageSize });
+    const { maxConnections } = this.#options;
+    this.#door = new Door({ ...DOOR_LIMITS, maxConnections }, ({ code, message }, peer) =>
+      this.#warn(message, peer, code, code),
+    );
   }
 
   /** The port listened on; 0 before it is. */
@@ -127,7 +141,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
 
   async start(context: ProcessContext): Promise<void> {
     this.#logger = context.logger;
-    this.#listener = new Listener(this.#address, (wire) => this.#accept(wire));
+    this.#listener = new Listener(this.#address, (wire) => this.#accept(wire), this.#door);
     await this.#listener.listen(true);
   }
 
@@ -140,6 +154,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
   override figures(): WorkerFigures {
     const { connections, sendFail, requests, sendBufferFull, protocolErrors } = this.counters;
     const { refused } = this;
+    const { tooManyConnections, acceptErrors } = this.#door.dropped;
     const { gateways, workers } = this.#book.size;
     return {
       connections,
@@ -148,7 +163,13 @@ export class Register extends BaseWorker implements ConnectionOwner {
       queuedBytes: sendQueues(this.#connections),
       // Who is to come is not known here.
       links: { up: gateways + workers, down: 0 },
-      dropped: counted({ sendBufferFull, refused, protocolErrors: protocolErrors - refused }),
+      dropped: counted({
+        sendBufferFull,
+        refused,
+        protocolErrors: protocolErrors - refused,
+        tooManyConnections,
+        acceptErrors,
+      }),
     };
   }
 
@@ -188,7 +209,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
   onOpen(): void {}
 
   onFail(connection: TcpConnection, error: GatewayWorkerError): void {
-    this.#warn(error.message, connection, error.code, error.code);
+    this.#warn(error.message, peerOf(connection), error.code, error.code);
   }
 
   onFull(): void {}
@@ -198,6 +219,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
   onClose(connection: TcpConnection): void {
     deadlines.delete(connection.context as FirstLine);
     this.#connections.delete(connection);
+    this.#door.leave(connection.remoteAddress);
     this.#tell(this.#book.left(connection));
   }
 
@@ -230,15 +252,15 @@ export class Register extends BaseWorker implements ConnectionOwner {
 
   #refuse(connection: TcpConnection, reason: string, reply: string | null): void {
     this.counters.protocolErrors++;
-    this.#warn(`a connection was refused: ${reason}`, connection, 'GW_REGISTER_REFUSED');
+    this.#warn(`a connection was refused: ${reason}`, peerOf(connection), 'GW_REGISTER_REFUSED');
     if (reply !== null) connection.send(reply, RAW);
     connection.close();
     // It may take its time to hang up; nobody is to be sent to it meanwhile.
     this.#tell(this.#book.left(connection));
   }
 
-  #warn(message: string, connection: TcpConnection, code: string, alike = message): void {
-    const fields = { code, peer: hostPort(connection.remoteAddress, connection.remotePort) };
+  #warn(message: string, peer: string, code: string, alike = message): void {
+    const fields = { code, peer };
     const passed = this.#throttle.pass(alike, performance.now(), fields);
     if (passed !== null) this.#logger.warn(message, passed);
   }
@@ -257,6 +279,10 @@ class FirstLine implements Expiring {
   expire(): void {
     this.#register.tooSilent(this.#connection);
   }
+}
+
+function peerOf({ remoteAddress, remotePort }: TcpConnection): string {
+  return hostPort(remoteAddress, remotePort);
 }
 
 const EXPLANATION =

@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
 import { messageOf } from '../../util/mod.js';
 import { hostPort, type NetAddress } from './address.js';
+import type { Door } from './door.js';
 import { ConnectionError, ListenError } from './errors.js';
 import { HandleWire } from './handle-wire.js';
 import { SocketWire } from './socket-wire.js';
@@ -26,6 +27,7 @@ export class Listener {
   readonly address: NetAddress;
   readonly #server: Server;
   readonly #accept: (wire: Wire) => void;
+  readonly #door: Door;
   readonly #tls: ListenerTls | null;
   readonly #tlsServer: TlsServer | null = null;
   /** Sockets in the middle of a TLS handshake, by their peer: what a handshake ends with is another object. */
@@ -36,17 +38,19 @@ export class Listener {
   /**
    * @param accept gets each accepted connection, with TLS once its handshake is done; it may be half open, has no Nagle, and
    *   keepalive after 55 s
+   * @param door is asked about each before that; one that was accepted is the owner's to see out (`door.leave`)
    */
-  constructor(address: NetAddress, accept: (wire: Wire) => void, tls: ListenerTls | null = null) {
+  constructor(address: NetAddress, accept: (wire: Wire) => void, door: Door, tls: ListenerTls | null = null) {
     this.address = address;
     this.#accept = accept;
+    this.#door = door;
     this.#tls = tls;
     this.#maxHandshakes = tls?.options.maxHandshakes ?? DEFAULT_MAX_HANDSHAKES;
     if (tls !== null) this.#tlsServer = this.#makeTlsServer(tls);
     this.#server = createServer(
       // Who hangs up in the middle of a TLS handshake is gone: half open, it would hold its place until the timeout.
       { allowHalfOpen: tls === null, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS },
-      tls === null ? (socket) => accept(new SocketWire(socket)) : (socket) => this.#shakeHands(socket),
+      tls === null ? (socket) => this.#admit(new SocketWire(socket)) : (socket) => this.#shakeHands(socket),
     );
   }
 
@@ -80,7 +84,9 @@ export class Listener {
       this.#server.once('error', refuse);
       this.#server.listen({ host, port, backlog: BACKLOG, exclusive }, () => {
         this.#server.off('error', refuse);
-        if (this.#tls === null) HandleWire.takeOverServer(this.#server, KEEP_ALIVE_MS, this.#accept);
+        // Without a listener it would end the process: any client that finds the process out of descriptors could.
+        this.#server.on('error', (error) => this.#door.acceptFailed(error));
+        if (this.#tls === null) HandleWire.takeOverServer(this.#server, KEEP_ALIVE_MS, (wire) => this.#admit(wire));
         resolve();
       });
     });
@@ -93,13 +99,23 @@ export class Listener {
     for (const socket of this.#handshakes.values()) socket.destroy();
   }
 
+  /** Closed at once and without a word, where it may not come in: that costs least. */
+  #admit(wire: Wire): void {
+    const { remoteAddress, remotePort } = wire;
+    if (this.#door.enter(remoteAddress, hostPort(remoteAddress, remotePort))) this.#accept(wire);
+    else wire.destroy();
+  }
+
   #makeTlsServer(tls: ListenerTls): TlsServer {
     const server = tlsServer(tls.options, tls.handshakeTimeout);
     server.on('secureConnection', (socket) => {
+      if (this.#closed) {
+        socket.destroy();
+        return;
+      }
       this.#handshakes.delete(peerOf(socket));
       socket.allowHalfOpen = true;
-      if (this.#closed) socket.destroy();
-      else this.#accept(new SocketWire(socket));
+      this.#accept(new SocketWire(socket));
     });
     server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
       // Its raw socket goes with it, and takes it from the table.
@@ -120,8 +136,16 @@ export class Listener {
       this.#tls?.onRefused(new ConnectionError('GW_CONNECTION_TLS_BUSY', text, { limit }), peer);
       return;
     }
+    const { remoteAddress = '' } = socket;
+    if (!this.#door.enter(remoteAddress, peer)) {
+      socket.destroy();
+      return;
+    }
     this.#handshakes.set(peer, socket);
-    socket.once('close', () => this.#handshakes.delete(peer));
+    socket.once('close', () => {
+      // From its handshake on it is the owner who sees it out.
+      if (this.#handshakes.delete(peer)) this.#door.leave(remoteAddress);
+    });
     this.#tlsServer?.emit('connection', socket);
   }
 }

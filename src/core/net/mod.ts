@@ -1,5 +1,7 @@
 export type { NetAddress } from './address.js';
 export { AddressError, hostPort, parseAddress, parseHostPort } from './address.js';
+export type { DoorLimits, ReportRefused } from './door.js';
+export { DOOR_LIMITS, Door } from './door.js';
 export { ConnectionError, ListenError } from './errors.js';
 export type { ListenerTls } from './listener.js';
 export { Listener } from './listener.js';

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { connect as connectSocket, isIPv6 } from 'node:net';
-import { ByteQueue, type GatewayWorkerError } from '../../util/mod.js';
+import { ByteQueue, type ErrorFields, type GatewayWorkerError } from '../../util/mod.js';
 import {
   type Codec,
   type HandshakeRequest,
@@ -12,6 +12,7 @@ import {
 } from '../protocols/mod.js';
 import { deadlines, type Expiring } from '../timers/mod.js';
 import { ConnectionError } from './errors.js';
+import { RateLimit } from './rate-limit.js';
 import { SocketWire } from './socket-wire.js';
 import { appendOwn, appendShared, type FrameRun, SharedFrame, type TurnFlushed, turnWriter } from './turn-writer.js';
 import type { Wire, WireEnd } from './wire.js';
@@ -22,6 +23,14 @@ export interface ConnectionLimits {
   readonly maxPackageSize: number;
   /** Bytes queued for the peer from which on further messages are dropped; default 1,048,576 (as the original). */
   readonly maxSendBufferSize: number;
+  /** Largest handshake request taken (WebSocket), in bytes with the empty line that ends it; default 16,384. */
+  readonly maxHandshakeSize: number;
+  /** Most fragments a message may come in (WebSocket); default 131,072. */
+  readonly maxFragments: number;
+  /** Messages taken from the peer in a second; who sends more is not read for a while. Default 0: any number. */
+  readonly maxMessagesPerSecond: number;
+  /** Bytes taken from the peer in a second, with framing and after TLS; likewise. Default 0: any number. */
+  readonly maxBytesPerSecond: number;
   /** Seconds a handshake may take; default 10. */
   readonly handshakeTimeout: number;
   /** Seconds after `close` until a peer that does not read what is left, or does not hang up, is cut off; default 10. */
@@ -31,6 +40,10 @@ export interface ConnectionLimits {
 export const CONNECTION_LIMITS: ConnectionLimits = Object.freeze({
   maxPackageSize: 10_485_760,
   maxSendBufferSize: 1_048_576,
+  maxHandshakeSize: 16_384,
+  maxFragments: 131_072,
+  maxMessagesPerSecond: 0,
+  maxBytesPerSecond: 0,
   handshakeTimeout: 10,
   closeTimeout: 10,
 });
@@ -47,6 +60,8 @@ export class ConnectionCounters {
   sendBufferFull = 0;
   /** Connections closed because the peer broke the protocol or a limit. */
   protocolErrors = 0;
+  /** Times a peer was not read for a while because it sent faster than it may. */
+  rateLimited = 0;
   /** Connections that came to nothing because their TLS handshake failed, took too long or found no room. */
   tlsRefused = 0;
 }
@@ -65,7 +80,10 @@ export interface ConnectionOwner {
   onHandshake(connection: TcpConnection, request: HandshakeRequest, response: HandshakeResponse): boolean;
   /** Connected (an outgoing connection), or the handshake is done. Not called for accepted ones without a handshake. */
   onOpen(connection: TcpConnection): void;
-  /** The peer broke the protocol or a limit (the connection is being closed), or a message for it was dropped. */
+  /**
+   * The peer broke the protocol or a limit (the connection is being closed), a message for it was dropped, or it sends
+   * faster than it may and is not read for a while.
+   */
   onFail(connection: TcpConnection, error: GatewayWorkerError): void;
   /** The send queue has reached its limit. */
   onFull(connection: TcpConnection): void;
@@ -94,6 +112,11 @@ const LINGER_SECONDS = 1;
 
 /** A peer that broke the protocol is not waited for as long as one that is leaving in order. */
 const FAILED_CLOSE_SECONDS = 2;
+
+/** Why a connection is not read: any number of these at a time. */
+const PAUSE = { byOwner: 1, byRate: 2 } as const;
+
+type Pause = (typeof PAUSE)[keyof typeof PAUSE];
 
 /** Whether the turn writer knows that there is something to write. */
 const SCHEDULED = { no: 0, inBulk: 1, forThisTurn: 2 } as const;
@@ -124,7 +147,10 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   #status: ConnectionStatus;
   /** Frames may leave: connected, and the handshake, where there is one, is done. */
   #open: boolean;
-  #paused = false;
+  /** Reasons of PAUSE, added up. */
+  #pauses = 0;
+  /** null: it may send as fast as it likes. */
+  readonly #rate: RateLimit | null;
   /** What was sent before `#open`. */
   #early: ByteQueue | null = null;
   /** What was sent during this turn. */
@@ -149,6 +175,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     this.limits = limits;
     this.#wire = wire;
     this.#reader = codec.open(limits);
+    this.#rate = RateLimit.of(this, limits);
     this.#status = connecting ? 'connecting' : 'established';
     this.#open = !connecting && this.#reader.open;
     owner.counters.connections++;
@@ -224,8 +251,9 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     return this.#closed;
   }
 
+  /** Nothing is read: its owner has paused it, or it sends faster than it may. */
   get paused(): boolean {
-    return this.#paused;
+    return this.#pauses !== 0;
   }
 
   /**
@@ -318,30 +346,24 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     this.#pending = null;
     this.#early = null;
     deadlines.delete(this);
+    this.#rate?.end();
     this.#wire.destroy();
   }
 
   /** Stops reading; messages that were read already are held. The peer's sends pile up on its own side. */
   pauseRecv(): void {
-    if (this.#paused || this.#status === 'closing') return;
-    this.#paused = true;
-    this.#wire.pause();
+    this.#pause(PAUSE.byOwner);
   }
 
-  /** Goes on reading, first with what was held. */
+  /** Goes on reading, first with what was held; but for a peer that sends faster than it may, once it may again. */
   resumeRecv(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    // Also when nothing is held: the reader has stopped if it was paused inside the last message it had.
-    if (this.#status === 'established') {
-      const outer = sink.enter(this);
-      this.#reader.resume(sink);
-      sink.leave(outer);
-    }
-    // A handler of a held message may have paused again.
-    if (this.#paused) return;
-    this.#wire.resume();
-    if (this.#hungUp) this.peerEnded();
+    this.#unpause(PAUSE.byOwner);
+  }
+
+  /** Other limits from now on; how fast the peer may send stays as it is. */
+  relimit(limits: ConnectionLimits): void {
+    this.limits = limits;
+    this.#reader.relimit?.(limits);
   }
 
   // ---- below: for turn-writer, deadlines and the wire ----
@@ -380,11 +402,31 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     const outer = sink.enter(this);
     this.#reader.push(chunk, sink);
     sink.leave(outer);
+    if (this.#rate !== null) this.#rate.bytes(chunk.length);
+  }
+
+  /** @internal One message was delivered. */
+  metered(): void {
+    if (this.#rate !== null) this.#rate.message();
+  }
+
+  /** @internal It has sent more than it may. */
+  tooFast(fields: ErrorFields): void {
+    if (this.#status !== 'established' || (this.#pauses & PAUSE.byRate) !== 0) return;
+    this.#pause(PAUSE.byRate);
+    this.owner.counters.rateLimited++;
+    const text = 'the peer sends faster than it may; it is not read for a while';
+    this.owner.onFail(this, new ConnectionError('GW_CONNECTION_RATE_LIMIT', text, fields));
+  }
+
+  /** @internal It may send again. */
+  slowEnough(): void {
+    this.#unpause(PAUSE.byRate);
   }
 
   /** @internal True while messages may be delivered: neither paused nor closing. */
   get receiving(): boolean {
-    return this.#status === 'established' && !this.#paused;
+    return this.#status === 'established' && this.#pauses === 0;
   }
 
   /** @internal Bytes of the protocol itself: a handshake answer, a pong. False: not taken. */
@@ -441,7 +483,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   /** @internal The peer has hung up its side: nothing can be asked any more, what is queued is still written. */
   peerEnded(): void {
     // Node tells of it even to who is paused; the messages that are held came before it.
-    this.#hungUp = this.#paused && this.#status === 'established';
+    this.#hungUp = this.#pauses !== 0 && this.#status === 'established';
     if (this.#hungUp) return;
     if (this.#status !== 'established' && this.#status !== 'connecting') return;
     this.#finish(this.limits.closeTimeout);
@@ -463,6 +505,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     this.#pending = null;
     this.#early = null;
     deadlines.delete(this);
+    this.#rate?.end();
     this.owner.counters.connections--;
     this.owner.onClose(this, this.#error);
   }
@@ -625,11 +668,33 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     this.#status = 'closing';
     deadlines.set(this, seconds);
     // Closing a socket that has unread bytes resets it, and the peer may lose our last words: read on, and ignore it.
-    if (this.#paused) {
-      this.#paused = false;
+    if (this.#pauses !== 0) {
+      this.#pauses = 0;
       this.#wire.resume();
     }
     this.#schedule();
+  }
+
+  #pause(why: Pause): void {
+    if (this.#status === 'closing') return;
+    if (this.#pauses === 0) this.#wire.pause();
+    this.#pauses |= why;
+  }
+
+  #unpause(why: Pause): void {
+    if ((this.#pauses & why) === 0) return;
+    this.#pauses &= ~why;
+    if (this.#pauses !== 0) return;
+    // Also when nothing is held: the reader has stopped if it was paused inside the last message it had.
+    if (this.#status === 'established') {
+      const outer = sink.enter(this);
+      this.#reader.resume(sink);
+      sink.leave(outer);
+    }
+    // A held message may have been one too many, or its handler has paused again.
+    if (this.#pauses !== 0) return;
+    this.#wire.resume();
+    if (this.#hungUp) this.peerEnded();
   }
 }
 
@@ -732,6 +797,7 @@ class ConnectionSink implements ReaderSink {
     const connection = this.#connection;
     connection.owner.counters.requests++;
     connection.owner.onBytes(connection, buffer, start, end, binary);
+    connection.metered();
     return connection.receiving;
   }
 
@@ -739,6 +805,7 @@ class ConnectionSink implements ReaderSink {
     const connection = this.#connection;
     connection.owner.counters.requests++;
     connection.owner.onValue(connection, value);
+    connection.metered();
     return connection.receiving;
   }
 

@@ -24,6 +24,9 @@ import {
   type ConnectionLimits,
   type ConnectionOwner,
   checkTls,
+  DOOR_LIMITS,
+  Door,
+  type DoorLimits,
   hostPort,
   Listener,
   type NetAddress,
@@ -89,7 +92,10 @@ export interface WorkerCallbacks {
   onMessage: ((connection: WorkerConnection, message: any) => unknown) | null;
   /** The connection is gone, however it ended; once for each. */
   onClose: ((connection: WorkerConnection) => unknown) | null;
-  /** A message for the peer was dropped, or the peer broke the protocol (it is being closed). */
+  /**
+   * A message for the peer was dropped, the peer broke the protocol (it is being closed), or it sends faster than it may
+   * (it is not read for a while).
+   */
   onError: ((connection: WorkerConnection, error: GatewayWorkerError) => unknown) | null;
   /** The send queue has reached `maxSendBufferSize`: further messages are dropped until the peer reads. */
   onBufferFull: ((connection: WorkerConnection) => unknown) | null;
@@ -101,7 +107,7 @@ export interface WorkerCallbacks {
     | null;
 }
 
-export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits, AccountOptions {
+export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits, DoorLimits, AccountOptions {
   /** Shown in logs and status; default `none`, as in the original. */
   name: string;
   /** Processes; default 1. */
@@ -124,6 +130,7 @@ export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits, Accoun
 
 const DEFAULTS: Readonly<WorkerOptions> = Object.freeze({
   ...CONNECTION_LIMITS,
+  ...DOOR_LIMITS,
   ...ACCOUNT_DEFAULTS,
   name: 'none',
   count: 1,
@@ -146,9 +153,15 @@ const DEFAULTS: Readonly<WorkerOptions> = Object.freeze({
 const MIB_1024 = 1_073_741_824;
 
 /** Checks of the limits that every listening worker has. */
-export const LIMIT_CHECKS: Checks<ConnectionLimits> = {
+export const LIMIT_CHECKS: Checks<ConnectionLimits & DoorLimits> = {
   maxPackageSize: integer(1, MIB_1024),
   maxSendBufferSize: integer(1, MIB_1024),
+  maxHandshakeSize: integer(128, 1_048_576),
+  maxFragments: integer(1),
+  maxMessagesPerSecond: integer(0),
+  maxBytesPerSecond: integer(0),
+  maxConnections: integer(0),
+  maxConnectionsPerAddress: integer(0),
   handshakeTimeout: seconds(0.1),
   closeTimeout: seconds(0.1),
 };
@@ -247,6 +260,7 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
   readonly #options: Readonly<WorkerOptions>;
   readonly #address: NetAddress | null;
   readonly #owner: ConnectionOwner;
+  readonly #door: Door;
   #listener: Listener | null = null;
   readonly #throttle = new LogThrottle();
   #logger: Logger = silentLogger;
@@ -280,6 +294,7 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     this.onBufferDrain = this.#options.onBufferDrain;
     this.onWebSocketConnect = this.#options.onWebSocketConnect;
     this.#owner = new WorkerConnectionOwner(this);
+    this.#door = new Door(this.#options, (error, peer) => this.#warn(error, peer));
   }
 
   /** The port this process listens on; 0 before it does. */
@@ -308,6 +323,7 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     this.#listener = new Listener(
       this.#address,
       accept,
+      this.#door,
       tls === null
         ? null
         : { options: tls, handshakeTimeout, onRefused: (error, peer) => this.#reportRefused(error, peer) },
@@ -331,14 +347,14 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
   }
 
   override figures(): WorkerFigures {
-    const { connections, sendFail, requests, sendBufferFull, protocolErrors, tlsRefused } = this.counters;
+    const { connections, sendFail, requests, sendBufferFull, protocolErrors, rateLimited, tlsRefused } = this.counters;
     return {
       connections,
       sendFail,
       totalRequest: requests,
       queuedBytes: sendQueues(this.connections.values()),
       links: null,
-      dropped: counted({ sendBufferFull, protocolErrors, tlsRefused }),
+      dropped: counted({ sendBufferFull, protocolErrors, rateLimited, tlsRefused, ...this.#door.dropped }),
     };
   }
 
@@ -361,6 +377,12 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
       this.#report(name, thrown);
       return false;
     }
+  }
+
+  /** @internal It is gone. */
+  forget(connection: WorkerConnection): void {
+    this.connections.delete(connection.id);
+    this.#door.leave(connection.remoteAddress);
   }
 
   /** @internal */
@@ -442,7 +464,7 @@ class WorkerConnectionOwner implements ConnectionOwner {
   }
 
   onClose(connection: WorkerConnection): void {
-    this.#worker.connections.delete(connection.id);
+    this.#worker.forget(connection);
     this.#worker.callUser('onClose', connection.onClose, connection);
   }
 }

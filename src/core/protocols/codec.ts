@@ -62,6 +62,8 @@ export interface Reader {
   push(chunk: Buffer, sink: ReaderSink): void;
   /** Goes on with bytes that were held because the sink answered `false`; like `push` of nothing. */
   resume(sink: ReaderSink): void;
+  /** Holds the peer to other limits from the next message on; a reader without it keeps those it was opened with. */
+  relimit?(limits: CodecLimits): void;
   /** Bytes held: an unfinished message, or complete ones behind a pause. */
   readonly held: number;
   /** False while a handshake is not finished: frames may be encoded, but must wait before they are written. */

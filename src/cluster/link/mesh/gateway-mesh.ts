@@ -4,6 +4,8 @@ import {
   ConnectionCounters,
   type ConnectionLimits,
   type ConnectionOwner,
+  DOOR_LIMITS,
+  Door,
   hostPort,
   Listener,
   sendQueues,
@@ -46,8 +48,11 @@ const PING_MS = 25_000;
 /** Behind `sendToWorkerBufferSize` clients are paused; what they had sent already may still come, up to this many times it. */
 const HARD_LIMIT_FACTOR = 4;
 
-/** As a Register: who has not shown the secret key by then is sent away. */
+/** As a Register: who has not shown the secret key by then, or said anything where there is none, is sent away. */
 const AUTHORIZATION_SECONDS = 10;
+
+/** Who has not shown the secret key has nothing to say but that: a name, a key and what it can do. Bytes. */
+const STRANGER_PACKET_SIZE = 4096;
 
 export interface GatewayMeshOptions {
   /** IPv4 address under which workers reach this gateway. */
@@ -76,8 +81,11 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   replacedWorkers = 0;
   readonly #options: GatewayMeshOptions;
   readonly #limits: ConnectionLimits;
+  /** Of peers that have not shown the secret key. */
+  readonly #strangerLimits: ConnectionLimits;
   readonly #workers = new Map<string, MeshWorkerPeer>();
   readonly #peers = new Set<InnerPeer>();
+  readonly #door: Door;
   readonly #listener: Listener;
   readonly #registers: RegisterClient[] = [];
   readonly #throttle = new LogThrottle();
@@ -91,9 +99,12 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
       maxPackageSize: options.maxPacketSize,
       maxSendBufferSize: options.sendToWorkerBufferSize * HARD_LIMIT_FACTOR,
     });
+    const maxPackageSize = Math.min(options.maxPacketSize, STRANGER_PACKET_SIZE);
+    this.#strangerLimits = options.secretKey === '' ? this.#limits : Object.freeze({ ...this.#limits, maxPackageSize });
     const { listenIp: host, lanPort: port } = options;
     const text = `tcp://${hostPort(host, port)}`;
-    this.#listener = new Listener({ scheme: 'tcp', host, port, text }, (wire) => this.#accept(wire));
+    this.#door = new Door(DOOR_LIMITS, (error, peer) => this.#warn(error.message, peer, error.code, error.code));
+    this.#listener = new Listener({ scheme: 'tcp', host, port, text }, (wire) => this.#accept(wire), this.#door);
   }
 
   async open(events: GatewayLinkEvents): Promise<GatewayIdentity> {
@@ -128,6 +139,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
         lostAnswers: this.lostAnswers,
         replacedWorkers: this.replacedWorkers,
         registerProtocolErrors: registers.protocolErrors,
+        linkAcceptErrors: this.#door.dropped.acceptErrors,
       },
     };
   }
@@ -157,6 +169,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
     if (packet.cmd === Command.WORKER_CONNECT) this.#workerConnects(peer, packet);
     else if (packet.cmd === Command.GATEWAY_CLIENT_CONNECT) this.#clientConnects(peer, packet);
     else if (peer.authorized) this.#events.command(packet, peer);
+    else if (this.#options.secretKey === '') this.#firstCommand(peer, packet);
     else this.#refuse(peer, `${commandName(packet.cmd)} before the secret key was shown`);
   }
 
@@ -169,7 +182,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   onOpen(): void {}
 
   onFail(connection: TcpConnection, error: GatewayWorkerError): void {
-    this.#warn(`inner connection: ${error.message}`, connection, error.code, error.code);
+    this.#warn(`inner connection: ${error.message}`, peerOf(connection), error.code, error.code);
     const { worker } = connection.context as InnerPeer;
     // It broke the protocol and takes nothing more: its clients' events go elsewhere from now on.
     if (worker !== null && connection.status !== 'established') this.workerLeft(worker);
@@ -191,17 +204,23 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   onClose(connection: TcpConnection): void {
     const peer = connection.context as InnerPeer;
     this.#peers.delete(peer);
+    this.#door.leave(connection.remoteAddress);
     deadlines.delete(peer);
     if (peer.worker !== null) this.workerLeft(peer.worker);
   }
 
   #accept(wire: Wire): void {
-    const connection = new TcpConnection(wire, linkCodec, this, this.#limits);
-    // As in the original: without a secret key everybody who reaches the inner port may command.
-    const peer = new InnerPeer(this, connection, this.#options.secretKey === '');
+    const connection = new TcpConnection(wire, linkCodec, this, this.#strangerLimits);
+    const peer = new InnerPeer(this, connection);
     connection.context = peer;
     this.#peers.add(peer);
-    if (!peer.authorized) deadlines.set(peer, AUTHORIZATION_SECONDS);
+    deadlines.set(peer, AUTHORIZATION_SECONDS);
+  }
+
+  /** As in the original: without a secret key everybody who reaches the inner port may command. */
+  #firstCommand(peer: InnerPeer, packet: PacketView): void {
+    this.#authorize(peer);
+    this.#events.command(packet, peer);
   }
 
   #workerConnects(peer: InnerPeer, packet: PacketView): void {
@@ -257,6 +276,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
 
   #authorize(peer: InnerPeer): void {
     peer.authorized = true;
+    peer.connection.relimit(this.#limits);
     deadlines.delete(peer);
   }
 
@@ -280,27 +300,32 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
 
   /** @internal */
   tooSilent(peer: InnerPeer): void {
-    this.#refuse(peer, `the secret key was not shown within ${AUTHORIZATION_SECONDS} s`);
+    const missing = this.#options.secretKey === '' ? 'nothing was said' : 'the secret key was not shown';
+    this.#refuse(peer, `${missing} within ${AUTHORIZATION_SECONDS} s`);
   }
 
   /** @internal Its asker does not read: without this answer it would take the next ones for the wrong questions. */
   answerLost(peer: InnerPeer): void {
     if (peer.connection.status !== 'established') return;
     this.lostAnswers++;
-    this.#warn('an asker does not read its answers; its connection is closed', peer.connection, 'GW_LINK_ANSWER_LOST');
+    this.#warn(
+      'an asker does not read its answers; its connection is closed',
+      peerOf(peer.connection),
+      'GW_LINK_ANSWER_LOST',
+    );
     peer.connection.destroy();
   }
 
   #refuse(peer: InnerPeer, reason: string): void {
     this.counters.protocolErrors++;
     this.refused++;
-    this.#warn(`an inner connection was refused: ${reason}`, peer.connection, 'GW_LINK_REFUSED');
+    this.#warn(`an inner connection was refused: ${reason}`, peerOf(peer.connection), 'GW_LINK_REFUSED');
     peer.connection.destroy();
   }
 
   /** Whoever reaches the inner port can make us say this, as often as it likes. */
-  #warn(message: string, connection: TcpConnection, code: string, alike = message): void {
-    const fields = { code, peer: hostPort(connection.remoteAddress, connection.remotePort) };
+  #warn(message: string, peer: string, code: string, alike = message): void {
+    const fields = { code, peer };
     const passed = this.#throttle.pass(alike, performance.now(), fields);
     if (passed !== null) this.#options.logger.warn(message, passed);
   }
@@ -312,14 +337,13 @@ class InnerPeer implements CommandSource, Expiring {
   readonly connection: TcpConnection;
   /** Kept here: when the connection has ended the socket no longer knows. */
   readonly remoteIp: string;
-  authorized: boolean;
+  authorized = false;
   worker: MeshWorkerPeer | null = null;
 
-  constructor(mesh: GatewayMesh, connection: TcpConnection, authorized: boolean) {
+  constructor(mesh: GatewayMesh, connection: TcpConnection) {
     this.#mesh = mesh;
     this.connection = connection;
     this.remoteIp = connection.remoteAddress.replace(/^::ffff:/, '');
-    this.authorized = authorized;
   }
 
   reply(payload: Buffer | string): void {
@@ -390,6 +414,10 @@ class MeshWorkerPeer implements WorkerPeer {
     writePacket(arena, head, '', body);
     this.connection.sendRange(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
   }
+}
+
+function peerOf({ remoteAddress, remotePort }: TcpConnection): string {
+  return hostPort(remoteAddress, remotePort);
 }
 
 /** What a peer announced and we know too. */
