@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { connectionsPerProcess, hardware, pinning, raiseFileLimit } from './measure/machine.mjs';
+import { BUSY_LOAD, connectionsPerProcess, hardware, pinning, raiseFileLimit } from './measure/machine.mjs';
 import { readOptions, USAGE } from './options.mjs';
 import { median, verdictOf } from './report/figures.mjs';
 import { printHead, printRow } from './report/table.mjs';
@@ -95,7 +95,7 @@ async function measureRow(row, { peers, repeat, settings }) {
   return { result, failures };
 }
 
-function introduce({ cpu, cores, memory, kernel, node, versions: { ws, socketio }, pinned, quick }) {
+function introduce({ cpu, cores, memory, kernel, node, loadBefore, versions: { ws, socketio }, pinned, quick }) {
   console.log(`${cpu}, ${cores} cores, ${memory}, ${kernel}, Node.js ${node}, ws ${ws}, Socket.IO ${socketio}`);
   console.log(
     pinned === null
@@ -103,6 +103,8 @@ function introduce({ cpu, cores, memory, kernel, node, versions: { ws, socketio 
       : `servers on core ${pinned.servers}, the load on core ${pinned.load}`,
   );
   console.log(`a process may hold ${connectionsPerProcess()} connections (limit on open files)`);
+  if (loadBefore > BUSY_LOAD)
+    console.log(`others use this machine: load average ${loadBefore.toFixed(1)} before it began`);
   if (quick) console.log('quick: whether it runs; the figures mean nothing');
   console.log();
 }

@@ -1,5 +1,6 @@
 export { Arena } from './arena.js';
-export { ByteQueue } from './byte-queue.js';
+export { ANNOUNCED_GROWTH, ByteQueue } from './byte-queue.js';
+export { copyBytes } from './copy-bytes.js';
 export type { ErrorFields } from './errors.js';
 export { GatewayWorkerError, messageOf, stackOf } from './errors.js';
 export { LogFile, openToAppend } from './log-file.js';

@@ -8,31 +8,37 @@ import { testFolders } from '../support/folder.js';
 import { endScripts, startScript } from '../support/processes.js';
 
 const RUN = fileURLToPath(new URL('../../bench/macro/run.mjs', import.meta.url));
+/** Two servers and their load, of several processes each, beside other tests. */
+const RUN_MS = 120_000;
 const folder = testFolders();
 
 afterEach(endScripts);
 
 describe('npm run bench', () => {
-  it('measures a row with ours and ws, and writes what it found', async () => {
-    const file = join(folder(), 'result.json');
-    const args = ['--quick', '--rows', 'echo-200x1', '--peers', 'ours,ws', '--json', file];
-    const script = startScript(RUN, { args });
-    expect(await script.exit(60_000), script.output).toEqual({ code: 0, signal: null });
-    const result = JSON.parse(readFileSync(file, 'utf8'));
-    expect(result).toMatchObject({ quick: true, repeat: 1, peers: ['ours', 'ws'], node: process.version });
-    for (const name of ['date', 'cpu', 'kernel', 'memory']) expect(result[name], name).toMatch(/./);
-    expect(result.rows).toHaveLength(1);
-    const [row] = result.rows;
-    expect(row.name).toBe('echo-200x1');
-    expect(row.figures[0]).toMatchObject({ name: 'CPU per message', unit: 'µs', max: 6.5, leads: true, verdict: '' });
-    for (const peer of ['ours', 'ws']) {
-      for (const { name, values } of row.figures) expect(values[peer], `${name} of ${peer}`).toBeGreaterThan(0);
-      expect(row.runs[peer]).toHaveLength(1);
-    }
-    expect(script.output).toMatch(
-      /echo-200x1: .*\n\s+CPU per message, µs\s+≤ 6.5 µs, ahead\s+[\d.,]+\s+[\d.,]+ \([\d.,]+×\)/,
-    );
-  });
+  it(
+    'measures a row with ours and ws, and writes what it found',
+    async () => {
+      const file = join(folder(), 'result.json');
+      const args = ['--quick', '--rows', 'echo-200x1', '--peers', 'ours,ws', '--json', file];
+      const script = startScript(RUN, { args });
+      expect(await script.exit(RUN_MS), script.output).toEqual({ code: 0, signal: null });
+      const result = JSON.parse(readFileSync(file, 'utf8'));
+      expect(result).toMatchObject({ quick: true, repeat: 1, peers: ['ours', 'ws'], node: process.version });
+      for (const name of ['date', 'cpu', 'kernel', 'memory']) expect(result[name], name).toMatch(/./);
+      expect(result.rows).toHaveLength(1);
+      const [row] = result.rows;
+      expect(row.name).toBe('echo-200x1');
+      expect(row.figures[0]).toMatchObject({ name: 'CPU per message', unit: 'µs', max: 6.5, leads: true, verdict: '' });
+      for (const peer of ['ours', 'ws']) {
+        for (const { name, values } of row.figures) expect(values[peer], `${name} of ${peer}`).toBeGreaterThan(0);
+        expect(row.runs[peer]).toHaveLength(1);
+      }
+      expect(script.output).toMatch(
+        /echo-200x1: .*\n\s+CPU per message, µs\s+≤ 6.5 µs, ahead\s+[\d.,]+\s+[\d.,]+ \([\d.,]+×\)/,
+      );
+    },
+    RUN_MS,
+  );
 
   it('says what is wrong with its options', async () => {
     const script = startScript(RUN, { args: ['--rows', 'eco'] });

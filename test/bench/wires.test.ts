@@ -74,6 +74,19 @@ describe('the load', () => {
     expect(reader.left).toBe(0);
   });
 
+  it('answers an empty ping also before it expects any message', () => {
+    const reader = new Reader(NOTHING);
+    expect(read('websocket', reader, serverFrame('', 9), [])).toBe(0);
+    expect(reader.others).toEqual(['9 ']);
+  });
+
+  it('masks what it sends with a mask that is not zero', () => {
+    const frame: Buffer = WIRES.websocket.frame(SHORT);
+    const mask = frame.subarray(2, 6);
+    expect([...mask]).not.toContain(0);
+    expect(frame.subarray(6).map((byte, index) => byte ^ (mask[index % 4] ?? 0))).toEqual(Buffer.from(SHORT));
+  });
+
   it('does not count messages of another length', () => {
     const reader = new Reader(WIRES.websocket.expected(SHORT));
     expect(read('websocket', reader, Buffer.concat([serverFrame(`${SHORT}xx`), serverFrame(MIDDLE)]), [20, 100])).toBe(

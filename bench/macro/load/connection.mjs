@@ -28,6 +28,7 @@ export class Connection {
   seen = 0;
   /** Cut off by the load itself. */
   leaving = false;
+  #deflate;
   #opening = true;
   #opened;
 
@@ -36,6 +37,7 @@ export class Connection {
     this.group = group;
     this.wire = group.wire;
     this.#opened = opened;
+    this.#deflate = target.deflate;
     const to = { host: target.host, port: target.port, localAddress: target.localAddress, noDelay: true };
     if (target.tls) {
       this.socket = connectTls({ ...to, rejectUnauthorized: false }, () => this.#greet());
@@ -97,7 +99,7 @@ export class Connection {
   }
 
   #greet() {
-    const hello = this.wire.hello();
+    const hello = this.wire.hello(this.#deflate);
     if (hello !== null) this.socket.write(hello);
     else {
       this.#opening = false;

@@ -8,8 +8,9 @@ import { WIRES } from './wires.mjs';
 const VARIANTS = 16;
 const DEADLINE_MS = 60_000;
 const LONGEST_NS = 60_000_000_000;
-/** Connections of one source address; the system has some 28,000 ports for each. */
-const PER_ADDRESS = 20_000;
+/** Connections of one source address: the system looks for a free port among those in use, ever longer the more there are. */
+const PER_ADDRESS = 2000;
+const ADDRESSES = 250;
 
 export class Group {
   bytes = 0;
@@ -43,7 +44,7 @@ export class Group {
         const number = this.#next++;
         begin++;
         await new Promise((resolve) => {
-          const localAddress = `127.0.${this.#target.addresses}.${1 + Math.floor(number / PER_ADDRESS)}`;
+          const localAddress = `127.0.${this.#target.addresses}.${1 + (Math.floor(number / PER_ADDRESS) % ADDRESSES)}`;
           const connection = new Connection(this, { ...this.#target, localAddress }, (error) => {
             if (error === undefined) this.connections.push(connection);
             else {

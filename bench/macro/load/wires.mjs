@@ -9,6 +9,9 @@ const NEWLINE = 10;
 /** Payloads up to here are control frames, handshakes and answers; they are read whole. */
 const SMALL = 125;
 const Opcode = Object.freeze({ text: 1, ping: 9, pong: 10 });
+const MASK = Buffer.from([0x37, 0xfa, 0x21, 0x3d]);
+/** Opcodes with this bit are of control frames. */
+const CONTROL = 8;
 
 const text = {
   hello: () => null,
@@ -20,8 +23,10 @@ const text = {
 };
 
 const websocket = {
-  hello: (path = '/') =>
+  /** @param deflate offers compression; for connections that do nothing: what would come is not inflated */
+  hello: (deflate, path = '/') =>
     `GET ${path} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+    `${deflate ? 'Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n' : ''}` +
     'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n',
   ready: () => true,
   frame: (message) => clientFrame(Opcode.text, Buffer.from(message)),
@@ -32,7 +37,7 @@ const websocket = {
 /** Engine.IO 4 and Socket.IO 5 over WebSocket alone: `0{…}` opens, `40` joins, `42[…]` is an event, `2` and `3` are pings. */
 const socketio = {
   ...websocket,
-  hello: () => websocket.hello('/socket.io/?EIO=4&transport=websocket'),
+  hello: () => websocket.hello(false, '/socket.io/?EIO=4&transport=websocket'),
   ready: (connection) => connection.joined,
   frame: (message) => websocket.frame(`42["message","${message}"]`),
   expected: (message) => Buffer.from(`42["message","${message}"]`),
@@ -40,10 +45,14 @@ const socketio = {
 
 export const WIRES = Object.freeze({ text, websocket, socketio });
 
-/** A frame of a client; the mask is zero, so that a server has the work of unmasking and the client none of masking. */
+/**
+ * A frame of a client, masked: frames are made once and sent often, so this costs the load nothing. A mask of zeros would not do,
+ * as `ws` (and with it Socket.IO) looks for that and saves itself the unmasking.
+ */
 export function clientFrame(opcode, payload) {
   const { length } = payload;
   const head = Buffer.alloc(length <= SMALL ? 6 : length < 65_536 ? 8 : 14);
+  MASK.copy(head, head.length - MASK.length);
   head[0] = 0x80 | opcode;
   if (length <= SMALL) head[1] = 0x80 | length;
   else if (length < 65_536) {
@@ -53,7 +62,7 @@ export function clientFrame(opcode, payload) {
     head[1] = 0x80 | 127;
     head.writeUInt32BE(length, 6);
   }
-  return Buffer.concat([head, payload]);
+  return Buffer.concat([head, payload.map((byte, index) => byte ^ MASK[index % MASK.length])]);
 }
 
 function scanFrames(connection, bytes, length) {
@@ -80,7 +89,8 @@ function scanFrames(connection, bytes, length) {
       size = bytes.readUInt32BE(at + 6);
     }
     const end = start + size;
-    connection.counts = size === expected;
+    // A ping may be as long as what is expected, and is to be answered.
+    connection.counts = expected > 0 && size === expected && (bytes[at] & CONTROL) === 0;
     if (end > length && size <= SMALL && !connection.counts) break;
     if (connection.counts) connection.check(bytes, start, Math.min(end, length));
     if (end > length) {

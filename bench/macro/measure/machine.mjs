@@ -1,18 +1,22 @@
 // What the figures were taken on, and what it allows.
 import { spawnSync } from 'node:child_process';
-import { availableParallelism, cpus, release, totalmem } from 'node:os';
+import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 import { readText } from './processes.mjs';
 
 /** What every file descriptor beside the connections may need in a process. */
 const SPARE_FILES = 500;
+
+/** From this load average on a machine is not quiet enough for latencies that mean something. */
+export const BUSY_LOAD = 0.5;
 
 export function hardware() {
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     memory: `${Math.round(totalmem() / 2 ** 30)} GB`,
-    kernel: `Linux ${release()}`,
+    kernel: `Linux ${release()} (TCP ${readText('/proc/sys/net/ipv4/tcp_congestion_control')?.trim() ?? 'unknown'})`,
     node: process.version,
+    loadBefore: loadavg()[0],
   };
 }
 

@@ -23,7 +23,9 @@ export function verdictOf(figure, values) {
   const ours = values.ours ?? null;
   if (ours === null || (max === undefined && min === undefined && !leads)) return '';
   const others = Object.entries(values).filter(([peer, value]) => peer !== 'ours' && value !== null);
-  if (max === undefined && min === undefined && others.length === 0) return '';
+  // Ahead of nobody is no answer.
+  if (leads && others.length === 0 && (max === undefined || ours <= max) && (min === undefined || ours >= min))
+    return '';
   const ahead = others.every(([, value]) => (more ? ours >= value : ours <= value));
   return (max === undefined || ours <= max) && (min === undefined || ours >= min) && (!leads || ahead)
     ? 'met'

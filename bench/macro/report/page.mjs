@@ -1,11 +1,12 @@
 // The section of docs/performance.md that says what was measured.
+import { BUSY_LOAD } from '../measure/machine.mjs';
 import { barOf, compared, shown } from './figures.mjs';
 
 const HEADS = { ours: 'gatewayworker', ws: 'ws', socketio: 'Socket.IO', php: 'PHP GatewayWorker' };
 
 /** Markdown of a result, as run.mjs writes it. */
 export function resultsOf(result) {
-  const { cpu, cores, memory, kernel, node, versions, date, seconds, repeat, pinned, peers } = result;
+  const { cpu, cores, memory, kernel, node, versions, date, seconds, repeat, pinned, peers, loadBefore } = result;
   const apart = pinned === null ? 'nothing pinned' : 'servers on one core, the load on another';
   const times = repeat === 1 ? 'once' : `${repeat} times, the median`;
   const phpNote = result.rows.flatMap((row) => row.notes.php ?? []).find((note) => note.startsWith('PHP '));
@@ -13,6 +14,12 @@ export function resultsOf(result) {
     `${date.slice(0, 10)}: ${cpu}, ${cores} cores, ${memory}, ${kernel}, Node.js ${node}; ws ${versions.ws}, Socket.IO ${versions.socketio}` +
       `${phpNote === undefined ? '' : `, ${phpNote}`}. Each measured for ${seconds} s, ${times}; ${apart}. In parentheses: how many times ours.`,
     '',
+    ...(loadBefore > BUSY_LOAD
+      ? [
+          `**Others used this machine meanwhile** (load average ${loadBefore.toFixed(1)} before it began): not a run to judge by.`,
+          '',
+        ]
+      : []),
     '![The main figures as bars](images/performance.svg)',
     '',
     ...table(result.rows, peers),

@@ -25,6 +25,7 @@ const byConnections = [
     for (const count of scaled(stage, CONNECTIONS)) {
       await crowd.grow(count - MEMBERS);
       all.push(await costOf(stage, members, kind));
+      await crowd.check();
     }
     return all;
   }),

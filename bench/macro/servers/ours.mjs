@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BusinessWorker, Gateway, gateway, Register, run } from '../../../dist/mod.js';
-import { collectOften } from './collect-often.mjs';
+import { collectWhileThereIs } from './collect.mjs';
 
-const { REGISTER_PORT, CLIENT_PORT, PROTOCOL, GATEWAYS, TLS, COLLECT, FOLDER } = process.env;
-if (COLLECT) collectOften();
+const { REGISTER_PORT, CLIENT_PORT, PROTOCOL, GATEWAYS, TLS, DEFLATE, COLLECT, FOLDER } = process.env;
+if (COLLECT) collectWhileThereIs(COLLECT);
 
 const registerAddress = `127.0.0.1:${REGISTER_PORT}`;
 const tls = TLS ? { cert: readFileSync(`${TLS}.cert.pem`), key: readFileSync(`${TLS}.key.pem`) } : null;
@@ -75,6 +75,7 @@ new Gateway(`${PROTOCOL}://0.0.0.0:${CLIENT_PORT}`, {
   startPort: 0,
   count: Number(GATEWAYS),
   tls,
+  perMessageDeflate: DEFLATE === '1',
 });
 new BusinessWorker({ registerAddress, events: { onMessage } });
 

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { Server } from 'socket.io';
-import { collectOften } from './collect-often.mjs';
+import { collectWhileThereIs } from './collect.mjs';
 
 const { CLIENT_PORT, TLS, COLLECT } = process.env;
-if (COLLECT) collectOften();
+if (COLLECT) collectWhileThereIs(COLLECT);
 
 const http = TLS
   ? createHttpsServer({ cert: readFileSync(`${TLS}.cert.pem`), key: readFileSync(`${TLS}.key.pem`) })

@@ -1,7 +1,7 @@
 // Starts a server of each kind, and says how it is doing.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,10 +33,11 @@ export const PEERS = Object.freeze(Object.keys(COMMANDS));
 /**
  * Starts the server of a peer on ports that are free.
  *
- * @param want protocol: text or websocket; tls, collect: flags; gateways: how many gateway processes, of ours alone
+ * @param want protocol: text or websocket; tls, deflate, collect: flags; gateways: how many gateway processes, of ours alone
  */
 export async function startServer(peer, want, { core, php, phpExtension }) {
   const folder = mkdtempSync(join(tmpdir(), 'gatewayworker-bench-'));
+  const collecting = join(folder, 'collect');
   const [client, register, inner] = await freePorts();
   const [command, ...args] = pinned(core, COMMANDS[peer]({ phpExtension }));
   const child = spawn(command, args, {
@@ -48,7 +49,8 @@ export async function startServer(peer, want, { core, php, phpExtension }) {
       PROTOCOL: want.protocol ?? 'websocket',
       GATEWAYS: String(want.gateways ?? 1),
       TLS: want.tls ? CERTIFICATE : '',
-      COLLECT: want.collect ? '1' : '',
+      DEFLATE: want.deflate ? '1' : '',
+      COLLECT: want.collect ? collecting : '',
       PHP_ORIGINALS: php,
       FOLDER: folder,
     },
@@ -57,9 +59,11 @@ export async function startServer(peer, want, { core, php, phpExtension }) {
   const exited = once(child, 'exit');
   const wire = peer === 'socketio' ? 'socketio' : (want.protocol ?? 'websocket');
   return {
-    target: { host: '127.0.0.1', port: Number(client), wire, tls: want.tls ?? false },
+    target: { host: '127.0.0.1', port: Number(client), wire, tls: want.tls ?? false, deflate: want.deflate ?? false },
     cpu: () => cpuOf(treeOf(child.pid)),
     memory: () => memoryOf(treeOf(child.pid)),
+    /** Whether it is to collect garbage all the time, where it was started to be asked. */
+    collect: (yes) => (yes ? writeFileSync(collecting, '') : rmSync(collecting, { force: true })),
     running: () => child.exitCode === null && child.signalCode === null,
     /** Of PHP: its version, event loop, and whether the JIT is on. */
     facts: () => {

@@ -3,15 +3,15 @@ import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { WebSocketServer } from 'ws';
-import { collectOften } from './collect-often.mjs';
+import { collectWhileThereIs } from './collect.mjs';
 
-const { CLIENT_PORT, TLS, COLLECT } = process.env;
-if (COLLECT) collectOften();
+const { CLIENT_PORT, TLS, DEFLATE, COLLECT } = process.env;
+if (COLLECT) collectWhileThereIs(COLLECT);
 
 const http = TLS
   ? createHttpsServer({ cert: readFileSync(`${TLS}.cert.pem`), key: readFileSync(`${TLS}.key.pem`) })
   : createHttpServer();
-const server = new WebSocketServer({ server: http });
+const server = new WebSocketServer({ server: http, perMessageDeflate: DEFLATE === '1' });
 const BROADCAST = 'b'.charCodeAt(0);
 /** The bytes of a text go out as the text they are. */
 const AS_TEXT = { binary: false };

@@ -156,7 +156,7 @@ function bufferOf(bytes: Uint8Array): Buffer {
  * when they could be.
  */
 export function isTooLarge(gateway: GatewayPeer, ext: string | Buffer, body: string | Buffer): boolean {
+  if (PACKET_HEAD_BYTES + (ext.length + body.length) * 3 <= PHP_MAX_PACKET_SIZE) return false;
   const limit = gateway.supports('binary') ? MAX_PACKET_SIZE : PHP_MAX_PACKET_SIZE;
-  if (PACKET_HEAD_BYTES + (ext.length + body.length) * 3 <= limit) return false;
   return PACKET_HEAD_BYTES + Buffer.byteLength(ext) + Buffer.byteLength(body) > limit;
 }

@@ -58,6 +58,9 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   readonly #logger: Logger;
   readonly #throttle = new LogThrottle();
   readonly #gateways = new Map<GatewayPeer, Joined>();
+  /** The gateway of the last event, and what is known there: events come many from one gateway at a time. */
+  #lastGateway: GatewayPeer | null = null;
+  #lastClients: Map<number, Known> | undefined;
   /** Clients whose handler's promise is pending. */
   #busy = 0;
   #pendingBytes = 0;
@@ -90,6 +93,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
 
   gatewayJoined(gateway: GatewayPeer): void {
     this.#gateways.set(gateway, { clients: new Map(), departure: null });
+    this.#lastGateway = null;
   }
 
   gatewayLeft(gateway: GatewayPeer): void {
@@ -102,6 +106,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
       }
     }
     this.#gateways.delete(gateway);
+    this.#lastGateway = null;
     joined?.departure?.end();
     this.#resumeWithRoom();
   }
@@ -166,7 +171,11 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   }
 
   #known(packet: PacketView, gateway: GatewayPeer): Known | undefined {
-    const clients = this.#gateways.get(gateway)?.clients;
+    if (this.#lastGateway !== gateway) {
+      this.#lastGateway = gateway;
+      this.#lastClients = this.#gateways.get(gateway)?.clients;
+    }
+    const clients = this.#lastClients;
     if (clients === undefined) return undefined;
     const found = clients.get(packet.connectionId);
     if (found !== undefined) return found;

@@ -23,15 +23,21 @@ export function frameBody(gateway: GatewayContext, packet: PacketView, raw = isR
   }
 }
 
-function isRaw(packet: PacketView): boolean {
-  return (packet.flag & FLAG_RAW) !== 0;
-}
-
-/** Sends a frame to one client. */
-export function deliver(frame: SharedFrame, client: GatewayClientEntry): void {
-  const { connection } = client;
+/** Sends the body of a send command to one client. */
+export function deliverBody(gateway: GatewayContext, packet: PacketView, { connection }: GatewayClientEntry): void {
+  // Nearly always: text or bytes as they are, for a protocol that frames them as they are.
+  if ((packet.flag & (FLAG_SCALAR | FLAG_RAW)) === FLAG_SCALAR && gateway.codec.takesValues !== true) {
+    connection.sendBytes(packet.buffer, packet.bodyStart, packet.bodyEnd, (packet.flag & FLAG_BINARY) !== 0);
+    return;
+  }
+  const frame = frameBody(gateway, packet);
+  if (frame === null) return;
   const { buffer, start, end } = frameFor(connection.codec, frame);
   connection.sendRange(buffer, start, end);
+}
+
+function isRaw(packet: PacketView): boolean {
+  return (packet.flag & FLAG_RAW) !== 0;
 }
 
 /** Sends a frame to many connections; those whose turn looks alike share the bytes. */

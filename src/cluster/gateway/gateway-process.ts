@@ -421,7 +421,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   /** @internal Its time to sign in is over. */
   signInExpired(client: GatewayClientEntry, signIn: Expiring): void {
     const { signInTimeout } = this.#options;
-    // What it signs in with may have come and lie unread.
+    // What it signs in with may have come and lie unread. Not so with one that sends too fast: it could put this off for ever.
     if (client.connection.paused) {
       deadlines.set(signIn, signInTimeout);
       return;
@@ -677,7 +677,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   #beat(): void {
     let frame: SharedFrame | null = null;
     for (const client of this.clients.all) {
-      // One that is not read can't show that it is there.
+      // One that we pause can't show that it is there. One that sends too fast could: with a message less.
       if (client.connection.paused) continue;
       const action = this.#heartbeat.tick(client);
       if (action === 'destroy') {
@@ -694,7 +694,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     for (const client of this.clients.all) {
       const { connection } = client;
       // One that is not read can't show that it is there. Handshakes and closing connections have deadlines of their own.
-      if (connection.paused || !connection.ready) {
+      if (!connection.receiving || !connection.ready) {
         this.#pings.excuse(client);
         continue;
       }

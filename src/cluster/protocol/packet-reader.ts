@@ -102,7 +102,7 @@ abstract class LengthReader<Sink extends { fail(error: LinkProtocolError): void 
       const take = Math.min(upTo - this.#held.length, chunk.length - at);
       if (take === 0 && upTo > this.#held.length) return;
       if (take > 0) {
-        this.#held.append(chunk, at, at + take);
+        this.#held.append(chunk, at, at + take, upTo);
         at += take;
         continue;
       }
@@ -156,7 +156,7 @@ abstract class LengthReader<Sink extends { fail(error: LinkProtocolError): void 
         return;
       }
       if (total === 0 || total > end - at) {
-        this.#held.append(chunk, at, end);
+        this.#held.append(chunk, at, end, total);
         return;
       }
       at += total;

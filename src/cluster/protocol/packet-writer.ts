@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import type { Arena } from '../../util/mod.js';
+import { type Arena, copyBytes } from '../../util/mod.js';
 
 /** pack_len, cmd, local_ip, local_port, client_ip, client_port, connection_id, flag, gateway_port, ext_len. */
 export const PACKET_HEAD_BYTES = 28;
@@ -71,7 +71,7 @@ export function writePacketRange(
   const at = out.offset;
   const extStart = at + PACKET_HEAD_BYTES;
   const bodyStart = extStart + writeContent(out.buffer, extStart, ext);
-  const packetEnd = bodyStart + copyRange(out.buffer, bodyStart, body, start, end);
+  const packetEnd = bodyStart + copyBytes(out.buffer, bodyStart, body, start, end);
   writeHead(out.buffer, at, head, packetEnd - at, bodyStart - extStart);
   out.offset = packetEnd;
 }
@@ -118,24 +118,13 @@ function roomFor(content: string | Buffer): number {
 
 /** @returns bytes written */
 function writeContent(to: Buffer, at: number, content: string | Buffer): number {
-  if (typeof content !== 'string') return copyRange(to, at, content, 0, content.length);
+  if (typeof content !== 'string') return copyBytes(to, at, content, 0, content.length);
   const length = content.length;
   if (length > LOOP_CHARS) return to.write(content, at);
   for (let index = 0; index < length; index++) {
     const code = content.charCodeAt(index);
     if (code > 0x7f) return to.write(content, at);
     to[at + index] = code;
-  }
-  return length;
-}
-
-/** @returns bytes written */
-function copyRange(to: Buffer, at: number, from: Buffer, start: number, end: number): number {
-  const length = end - start;
-  if (length > LOOP_CHARS) {
-    from.copy(to, at, start, end);
-  } else {
-    for (let index = 0; index < length; index++) to[at + index] = from[start + index]!;
   }
   return length;
 }

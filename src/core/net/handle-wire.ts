@@ -23,6 +23,7 @@ export class HandleWire implements Wire {
   destroyed = false;
   readonly #handle: Handle;
   #end: WireEnd | null = null;
+  #reading = false;
   #marked = false;
   /** Our side is being hung up, or was. */
   #ending = false;
@@ -118,11 +119,15 @@ export class HandleWire implements Wire {
   }
 
   pause(): void {
-    if (!this.destroyed) this.#handle.readStop();
+    if (this.destroyed || !this.#reading) return;
+    this.#reading = false;
+    this.#handle.readStop();
   }
 
   resume(): void {
-    if (this.destroyed || this.#read) return;
+    // Asked to begin when it has begun, a handle answers with an error.
+    if (this.destroyed || this.#read || this.#reading) return;
+    this.#reading = true;
     const error = this.#handle.readStart();
     if (error !== 0) this.#fail(error, 'read');
   }

@@ -251,9 +251,9 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     return this.#closed;
   }
 
-  /** Nothing is read: its owner has paused it, or it sends faster than it may. */
+  /** Its owner has paused it. A peer that is not read for another reason (it sends faster than it may) is not paused. */
   get paused(): boolean {
-    return this.#pauses !== 0;
+    return (this.#pauses & PAUSE.byOwner) !== 0;
   }
 
   /**
@@ -277,6 +277,18 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     return true;
   }
 
+  /** Sends one message that stands in buffer[start…end), for whoever has it there: no Buffer is made of it. */
+  sendBytes(buffer: Buffer, start: number, end: number, binary: boolean): boolean {
+    if (!this.#canSend()) return false;
+    const { arena } = turnWriter;
+    const { buffer: slab, offset } = arena;
+    const { codec } = this;
+    if (codec.encodeRange === undefined) codec.encode(arena, buffer.subarray(start, end), binary);
+    else codec.encodeRange(arena, buffer, start, end, binary);
+    this.#queue(arena.buffer, arena.buffer === slab ? offset : 0, arena.offset);
+    return true;
+  }
+
   /** Sends bytes of the arena that are framed already. The range is good for this turn only. */
   sendRange(buffer: Buffer, start: number, end: number): boolean {
     if (!this.#canSend()) return false;
@@ -286,7 +298,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
 
   /** The same behind `maxSendBufferSize` too: for the few bytes a peer must not miss, of which the caller bounds the sum. */
   sendRangeAlways(buffer: Buffer, start: number, end: number): void {
-    if (this.#takesMessages) this.#queue(buffer, start, end);
+    if (this.#takesMessages()) this.#queue(buffer, start, end);
   }
 
   /** Sends a frame that others get too; see SharedFrame. */
@@ -475,6 +487,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   /** @internal */
   connected(wire: Wire): void {
     this.#wire = wire;
+    if (this.#pauses !== 0) wire.pause();
     if (this.#status !== 'connecting') return;
     this.#status = 'established';
     if (this.#reader.open) this.opened();
@@ -482,7 +495,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
 
   /** @internal The peer has hung up its side: nothing can be asked any more, what is queued is still written. */
   peerEnded(): void {
-    // Node tells of it even to who is paused; the messages that are held came before it.
+    // A socket tells of it even to who is paused; the messages that are held came before it.
     this.#hungUp = this.#pauses !== 0 && this.#status === 'established';
     if (this.#hungUp) return;
     if (this.#status !== 'established' && this.#status !== 'connecting') return;
@@ -526,15 +539,15 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     if (this.#status === 'closing') deadlines.set(this, LINGER_SECONDS);
   }
 
-  get #takesMessages(): boolean {
+  #takesMessages(): boolean {
     return this.#status === 'established' || this.#status === 'connecting';
   }
 
   #canSend(): boolean {
     // Asked twice: offered the bytes, the socket may drain, and a handler of that may close.
-    if (this.#takesMessages && !this.isFull(this.limits.maxSendBufferSize) && this.#takesMessages) return true;
+    if (this.#takesMessages() && !this.isFull(this.limits.maxSendBufferSize) && this.#takesMessages()) return true;
     this.owner.counters.sendFail++;
-    if (this.#takesMessages) {
+    if (this.#takesMessages()) {
       this.owner.counters.sendBufferFull++;
       this.#tellDropped();
     }

@@ -123,6 +123,8 @@ export interface TurnFlushed {
  * 3 µs: a broadcast to 50,000 in one go would hold up everybody else for 150 ms.
  */
 const BULK_SLICE_MS = 2;
+/** Where turns are long for other reasons it is this share of the turn, or broadcasts would fall behind without end. */
+const BULK_SHARE = 0.25;
 /** Sockets between two looks at the clock. */
 const BULK_STEP = 64;
 
@@ -141,6 +143,8 @@ export class TurnWriter {
   /** Those with shared frames only, and how many of them were flushed. */
   #bulk: TurnFlushed[] = [];
   #bulkDone = 0;
+  /** When the last turn stopped writing them, in milliseconds; 0: it was done with all. */
+  #sliceEnd = 0;
   #scheduled = false;
   #retained = false;
 
@@ -160,6 +164,11 @@ export class TurnWriter {
     this.#endThisTurn();
   }
 
+  /** Places taken by those of `scheduleBulk`. */
+  get bulkLength(): number {
+    return this.#bulk.length;
+  }
+
   /** To be called by a socket that wrote before the end of the turn and whose bytes the kernel did not all take. */
   retain(): void {
     this.#retained = true;
@@ -176,8 +185,13 @@ export class TurnWriter {
   endTurn(): void {
     this.#scheduled = false;
     this.#flushDirty();
-    this.#flushBulk(this.#sliceMs);
-    if (this.#bulk.length > 0) this.#endThisTurn();
+    this.#flushBulk(this.#slice());
+    if (this.#bulk.length > 0) {
+      this.#sliceEnd = performance.now();
+      this.#endThisTurn();
+    } else {
+      this.#sliceEnd = 0;
+    }
     this.#releaseArena();
   }
 
@@ -187,6 +201,11 @@ export class TurnWriter {
     // The check phase comes when every socket that was readable in this turn has been read: later than a microtask,
     // which runs after each socket's read and would write once per read.
     setImmediate(endTurn, this);
+  }
+
+  #slice(): number {
+    if (this.#sliceEnd === 0) return this.#sliceMs;
+    return Math.max(this.#sliceMs, (performance.now() - this.#sliceEnd) * BULK_SHARE);
   }
 
   #flushDirty(): void {
@@ -208,10 +227,13 @@ export class TurnWriter {
         const target = bulk[this.#bulkDone++] as TurnFlushed;
         this.#retained = target.flushTurn() || this.#retained;
       }
-      if (this.#bulkDone < bulk.length && performance.now() >= until) return;
+      if (this.#bulkDone < bulk.length && performance.now() >= until) break;
     }
-    bulk.length = 0;
-    this.#bulkDone = 0;
+    // Broadcasts may come as fast as they are written: the end is never reached then, and what is done must go all the same.
+    if (this.#bulkDone * 2 >= bulk.length) {
+      bulk.splice(0, this.#bulkDone);
+      this.#bulkDone = 0;
+    }
   }
 
   /**

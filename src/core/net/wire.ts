@@ -20,7 +20,10 @@ export interface Wire {
   write(bytes: Buffer): void;
   /** Has `drained` called when all that is queued now is written. Once per call, and not after `end`. */
   mark(): void;
-  /** Nothing is told of what comes from the peer, until `resume`. What was read already may still come. */
+  /**
+   * Nothing is told of what comes from the peer, until `resume`. What was read already may still come. That the peer is gone
+   * may be told only then, or when something is written to it. Both may be repeated.
+   */
   pause(): void;
   resume(): void;
   /** Hangs up our side when all that is queued is written; `finished` tells. Nothing can be written any more. */

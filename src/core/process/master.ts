@@ -127,8 +127,9 @@ export class Master implements Engine {
     await checkAddresses(this.#workers);
     // A connection lives long here, so it matters where it goes: the master accepts and deals them out in turn. Left to
     // the system (SCHED_NONE), whoever wakes first takes most of them, and keeps them. The hand-over costs a message
-    // to the process, once per connection.
-    cluster.schedulingPolicy = cluster.SCHED_RR;
+    // to the process for each connection, and half of the connects a second: where no port is shared there is none.
+    const shared = this.#workers.some((worker) => worker.count > 1 && worker.plannedListens().length > 0);
+    cluster.schedulingPolicy = shared ? cluster.SCHED_RR : cluster.SCHED_NONE;
     cluster.setupPrimary({ exec: entry, args: process.argv.slice(2), stdio: [...CHILD_STDIO] });
     for (const place of this.#places) {
       if (!this.#stopping) place.process = this.#fork(place);

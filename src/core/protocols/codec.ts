@@ -26,6 +26,10 @@ export interface Codec {
    */
   encode(out: Arena, data: unknown, binary: boolean): void;
   /**
+   * The same for bytes in place, buffer[start…end): what a gateway has of a message; default: `encode`. Never refuses.
+   */
+  encodeRange?(out: Arena, buffer: Buffer, start: number, end: number, binary: boolean): void;
+  /**
    * Of a codec that was agreed on: appends what a frame buffer[start…end) of the codec that opened the reader becomes for
    * its peers; like `encode`, it reserves once. False: nothing was appended, they get that frame as it is.
    */

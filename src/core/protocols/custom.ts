@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { type ByteQueue, messageOf } from '../../util/mod.js';
 import type { Codec, CodecLimits, Protocol, ProtocolConnection, ReaderSink } from './codec.js';
 import { ProtocolError, packageTooLarge } from './errors.js';
@@ -88,6 +88,8 @@ class CustomReader extends HoldingReader {
     let value: unknown;
     try {
       value = this.#protocol.decode(buffer.subarray(start, end), this.#context());
+      // What is read next goes to the same memory, and may be another peer's.
+      if (value instanceof Uint8Array && value.buffer === buffer.buffer) value = Buffer.from(value);
     } catch (thrown) {
       this.fail(sink, this.#error('GW_PROTOCOL_DECODE', `decode threw: ${messageOf(thrown)}`, {}, thrown));
       return;

@@ -46,17 +46,34 @@ describe('what a gateway has said about groups', () => {
     expect(groups.hasAll(['ÿ'])).toBe(false);
   });
 
-  it('is not believed when a join was sent since the send that it answers, for whichever group', () => {
+  it('is not believed when a join for that group was sent since the send that it answers', () => {
     const groups = new AbsentGroups();
     const before = groups.joins;
+    groups.joining('a');
     groups.joining('b');
     tell(groups, Command.ABSENT, 'a', before);
     expect(groups.hasAll(['a'])).toBe(false);
+    tell(groups, Command.ABSENT, 'c', before);
+    expect(groups.hasAll(['c'])).toBe(true);
     tell(groups, Command.ABSENT, 'a');
     groups.joining('b');
     expect(groups.hasAll(['a'])).toBe(true);
     groups.joining('a');
     expect(groups.hasAll(['a'])).toBe(false);
+  });
+
+  it('is believed again only of sends from then on when more groups were joined than are remembered', () => {
+    const groups = new AbsentGroups();
+    const before = groups.joins;
+    for (let n = 0; n < 1000; n++) groups.joining(`g${n}`);
+    tell(groups, Command.ABSENT, 'a', before);
+    expect(groups.hasAll(['a'])).toBe(true);
+    groups.joining('one more');
+    tell(groups, Command.ABSENT, 'b', before);
+    tell(groups, Command.ABSENT, 'g3', before);
+    expect([groups.hasAll(['b']), groups.hasAll(['g3'])]).toEqual([false, false]);
+    tell(groups, Command.ABSENT, 'b');
+    expect(groups.hasAll(['b'])).toBe(true);
   });
 
   it('is forgotten with all that is on its way', () => {

@@ -504,6 +504,23 @@ export function describeLinkContract(name: string, start: () => Promise<LinkKind
         expect(known).toEqual(Array(taken).fill(true));
       });
 
+      it('are not believed any more once the gateway has answered a question', async () => {
+        const { gateway, worker } = await pair({ sendToWorkerBufferSize: 100_000 });
+        const { absentGroups } = worker.gateway;
+        const ask = () => worker.gateway.ask(commandHead(Command.GET_CLIENT_COUNT_BY_GROUP), 'g', '');
+        gateway.answer = (_packet, from) => from.reply('i:1;');
+        await ask();
+        absent(gateway, 'g', absentGroups.joins);
+        await read(gateway, worker, 'read');
+        expect(absentGroups.hasAll(['g'])).toBe(true);
+        // The worker is behind: what it is told comes behind all of these.
+        const filler = 'x'.repeat(100_000);
+        for (let n = 0; gateway.event(`${n} ${filler}`); n++) if (n > 2000) throw new Error('no limit');
+        gateway.worker.tell(PRESENT, Buffer.from('g'));
+        await ask();
+        expect(absentGroups.hasAll(['g'])).toBe(false);
+      });
+
       it('are told to no worker whose link has ended', async () => {
         const { gateway, worker } = await pair();
         const { worker: peer } = gateway;

@@ -83,3 +83,24 @@ test('what is sent before the connection is made has the same limit, and drains'
   await eventually('both', () => listener.owner.messages.length === 2);
   connection.destroy();
 });
+
+test('one that was paused before it was connected is told nothing until it is resumed', async () => {
+  const listener = await listening();
+  const owner = new TestOwner();
+  const connection = connectTcp('127.0.0.1', listener.port, textCodec, owner, CONNECTION_LIMITS);
+  connection.pauseRecv();
+  owner.whenOpen = (opened) => opened.pauseRecv();
+  const accepted = await listener.accepted();
+  await eventually('connected', () => connection.status === 'established');
+  for (let index = 0; index < 8; index++) accepted.send('x'.repeat(100_000));
+  // Another connection's way there and back: time enough to have read, if anything were.
+  for (let round = 0; round < 5; round++) {
+    const other = connectTcp('127.0.0.1', listener.port, textCodec, new TestOwner(), CONNECTION_LIMITS);
+    await eventually('the other', () => other.status === 'established');
+    other.destroy();
+  }
+  expect([owner.messages.length, connection.recvQueueSize]).toEqual([0, 0]);
+  connection.resumeRecv();
+  await eventually('all', () => owner.messages.length === 8);
+  expect(connection.status).toBe('established');
+});

@@ -38,11 +38,11 @@ describe('a connection with a rate', () => {
     const listener = await listening({ limits: { maxMessagesPerSecond: 4 } });
     const { owner } = listener;
     const seen: unknown[] = [];
-    owner.whenFail = (connection) => seen.push([owner.messages, connection.paused]);
+    owner.whenFail = (connection) => seen.push([[...owner.messages], connection.receiving, connection.paused]);
     const peer = await dial(listener.port);
     peer.write('1\n2\n3\n4\n5\n6\n');
     await eventually('all', () => owner.messages.length === 6);
-    expect(seen[0]).toEqual([['1', '2', '3', '4'], true]);
+    expect(seen[0]).toEqual([['1', '2', '3', '4'], false, false]);
     expect(owner.messages).toEqual(['1', '2', '3', '4', '5', '6']);
     expect(owner.counters.rateLimited).toBe(owner.errors.length);
     expect(owner.errors[0]).toMatchObject({
@@ -56,7 +56,7 @@ describe('a connection with a rate', () => {
     const peer = await dial(listener.port);
     peer.write('1\n2\n3\n');
     await eventually('three messages', () => listener.owner.messages.length === 3);
-    expect((await listener.accepted()).paused).toBe(false);
+    expect((await listener.accepted()).receiving).toBe(true);
     expect(listener.owner.counters.rateLimited).toBe(0);
   });
 
@@ -64,7 +64,7 @@ describe('a connection with a rate', () => {
     const listener = await listening({ limits: { maxBytesPerSecond: 6 } });
     const peer = await dial(listener.port);
     peer.write('1234567');
-    await eventually('the pause', () => listener.connections[0]?.paused);
+    await eventually('the pause', () => listener.connections[0]?.receiving === false);
     expect(listener.owner.errors[0]).toMatchObject({ fields: { option: 'maxBytesPerSecond', limit: 6 } });
     peer.write('8\n');
     await eventually('the message', () => listener.owner.messages.length === 1);
@@ -74,11 +74,11 @@ describe('a connection with a rate', () => {
   it('goes on only when its owner wants it too, whoever is first', async () => {
     const listener = await listening({ limits: { maxMessagesPerSecond: 1 } });
     const { owner } = listener;
-    const paused: boolean[] = [];
+    const paused: boolean[][] = [];
     owner.whenMessage = (connection) => connection.pauseRecv();
     owner.whenFail = (connection) => {
       connection.resumeRecv();
-      paused.push(connection.paused);
+      paused.push([connection.paused, connection.receiving]);
       connection.pauseRecv();
     };
     const peer = await dial(listener.port);
@@ -86,7 +86,7 @@ describe('a connection with a rate', () => {
     const connection = await listener.accepted();
     await eventually('the pause', () => owner.counters.rateLimited === 1);
     await eventually('its rate to be paid', () => deadlines.size === 0);
-    expect(paused).toEqual([true]);
+    expect(paused).toEqual([[false, false]]);
     expect(owner.messages).toEqual(['1']);
     connection.resumeRecv();
     expect(owner.messages).toEqual(['1', '2']);
@@ -97,7 +97,7 @@ describe('a connection with a rate', () => {
     const peer = await dial(listener.port);
     peer.write('1\n2\n');
     const connection = await listener.accepted();
-    await eventually('the pause', () => connection.paused);
+    await eventually('the pause', () => !connection.receiving);
     connection.destroy();
     expect(deadlines.size).toBe(0);
     await eventually('the end', () => listener.owner.count('close') === 1);

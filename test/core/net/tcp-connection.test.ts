@@ -457,3 +457,53 @@ test('many connections opened and closed leave nothing behind', async () => {
   expect(listener.owner.count('close')).toBe(2000);
   expect(deadlines.size).toBe(0);
 });
+
+test('a handler of a held message may pause and go on', async () => {
+  const { listener, peer, connection } = await connected();
+  let times = 0;
+  listener.owner.whenMessage = () => {
+    times++;
+    if (times <= 2) connection.pauseRecv();
+    if (times === 2) connection.resumeRecv();
+  };
+  peer.write('1\n2\n3\n');
+  await eventually('the first', () => times === 1);
+  connection.resumeRecv();
+  await eventually('all', () => times === 3);
+  peer.write('4\n');
+  await eventually('what comes later', () => times === 4);
+  expect(connection.status).toBe('established');
+});
+
+test('a handler of a held message may pause and close with last words', async () => {
+  const { listener, peer, connection } = await connected();
+  let times = 0;
+  listener.owner.whenMessage = () => {
+    times++;
+    connection.pauseRecv();
+    if (times === 2) connection.close('bye');
+  };
+  peer.write('1\n2\n3\n');
+  await eventually('the first', () => times === 1);
+  connection.resumeRecv();
+  await peer.received('bye\n');
+  expect(times).toBe(2);
+});
+
+test('a value that a protocol has decoded stays what it was, whatever is read later', async () => {
+  const codec = customCodec({
+    input: (bytes) => (bytes.length < 8 ? 0 : 8),
+    decode: (bytes) => bytes,
+    encode: (bytes: Buffer) => bytes,
+  });
+  const listener = await listening({ codec });
+  const kept: Buffer[] = [];
+  listener.owner.onValue = (_connection, value) => void kept.push(value as Buffer);
+  for (const text of ['secret-A', 'public-B']) {
+    const peer = await dial(listener.port);
+    const before = kept.length;
+    peer.write(text);
+    await eventually('the value', () => kept.length > before);
+  }
+  expect(kept.map(String)).toEqual(['secret-A', 'public-B']);
+});

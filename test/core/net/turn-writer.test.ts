@@ -313,3 +313,25 @@ test('a flush writes them all, also inside a flush', () => {
   writer.flush();
   expect(targets.map(({ flushes }) => flushes)).toEqual(targets.map(() => 1));
 });
+
+test('broadcasts that come as fast as they are written leave nothing behind of those that were', () => {
+  const writer = new TurnWriter(0);
+  const targets = Array.from({ length: 1000 }, () => new Target());
+  let waiting = new Set<Target>();
+  for (const target of targets) target.whenFlushed = () => void waiting.delete(target);
+  let longest = 0;
+  for (let round = 0; round < 2000; round++) {
+    for (const target of targets.slice((round * 64) % 960, ((round * 64) % 960) + 64)) {
+      if (waiting.has(target)) continue;
+      waiting.add(target);
+      writer.scheduleBulk(target);
+    }
+    if (round === 0) {
+      waiting = new Set(targets);
+      for (const target of targets.slice(64)) writer.scheduleBulk(target);
+    }
+    writer.endTurn();
+    longest = Math.max(longest, writer.bulkLength);
+  }
+  expect(longest).toBeLessThanOrEqual(2 * targets.length + 64);
+});

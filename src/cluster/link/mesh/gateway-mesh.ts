@@ -365,6 +365,7 @@ class MeshWorkerPeer implements WorkerPeer {
   readonly key: string;
   readonly connection: TcpConnection;
   readonly extensions: ReadonlySet<Extension>;
+  readonly #binary: boolean;
   readonly #bufferSize: number;
 
   constructor(
@@ -378,6 +379,7 @@ class MeshWorkerPeer implements WorkerPeer {
     this.key = key;
     this.connection = connection;
     this.extensions = extensions;
+    this.#binary = extensions.has('binary');
     this.#bufferSize = bufferSize;
   }
 
@@ -386,7 +388,8 @@ class MeshWorkerPeer implements WorkerPeer {
   }
 
   supports(extension: Extension): boolean {
-    return this.extensions.has(extension);
+    // Asked for each event.
+    return extension === 'binary' ? this.#binary : this.extensions.has(extension);
   }
 
   sendEvent(head: PacketHead, session: Buffer, body: Buffer, start: number, end: number): boolean {

@@ -202,6 +202,8 @@ export class WorkerMesh implements WorkerLink {
   }
 }
 
+const NO_EXTENSIONS: ReadonlySet<Extension> = new Set();
+
 class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   readonly counters: ConnectionCounters;
   readonly address: string;
@@ -219,10 +221,12 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     () => this.#report('info', CONNECTED),
   );
   readonly #throttle = new LogThrottle();
-  #extensions: ReadonlySet<Extension> = new Set();
+  #extensions = NO_EXTENSIONS;
   /** What it supports is decided when it has said something, or at this time in milliseconds. */
   #decidedAt = 0;
   #queries: QueryConnection | null = null;
+  /** It has said something on this link. */
+  #heard = false;
   #stopped = false;
   #reported = '';
 
@@ -280,7 +284,11 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
     const { secretKey, queryTimeout } = this.#mesh.options;
     const { counters, localPort: port } = this;
     this.#queries ??= new QueryConnection({ host: this.#host, port, secretKey, queryTimeout, counters });
-    return this.#queries.ask(head, ext, body);
+    return this.#queries.ask(head, ext, body).then((answer) => {
+      // Answers come by another way than events, and may tell of members whose PRESENT is yet to be read.
+      this.absentGroups.forget();
+      return answer;
+    });
   }
 
   dial(): void {
@@ -297,7 +305,8 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   onOpen(): void {
     const { workerKey, secretKey } = this.#mesh.options;
     this.live = true;
-    this.#extensions = new Set();
+    this.#extensions = NO_EXTENSIONS;
+    this.#heard = false;
     this.#decidedAt = performance.now() + UNDECIDED_MS;
     const body = workerConnectBody(workerKey, secretKey, { extensions: OUR_EXTENSIONS });
     this.send(packetHead({ cmd: Command.WORKER_CONNECT, flag: FLAG_SCALAR }), '', body);
@@ -310,15 +319,20 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
 
   onValue(_connection: TcpConnection, value: unknown): void {
     const packet = value as PacketView;
-    // A gateway that takes our key sends something sooner or later; one that does not hangs up without a word.
-    this.#redial.proven();
-    this.#decidedAt = 0;
+    if (!this.#heard) this.#hears();
     if (packet.cmd === Command.EXTENSIONS) {
       this.#extensions = knownExtensions(parseConnectBody(packet.bodyText())?.fields ?? {});
       return;
     }
     if (packet.cmd === Command.ABSENT || packet.cmd === Command.PRESENT) this.absentGroups.told(packet);
     else if (packet.cmd !== Command.PING) this.#mesh.events.event(packet, this);
+  }
+
+  /** A gateway that takes our key sends something sooner or later; one that does not hangs up without a word. */
+  #hears(): void {
+    this.#heard = true;
+    this.#redial.proven();
+    this.#decidedAt = 0;
   }
 
   onBytes(): void {}

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { ANNOUNCED_GROWTH } from '../../../util/mod.js';
 import { Utf8Check } from './utf8-check.js';
 
 const MIN_BYTES = 512;
@@ -38,11 +39,12 @@ export class MessageAssembly {
     return this.#utf8 === null || this.#utf8.complete;
   }
 
-  /** Doubles, so that memory follows what has come and not what a header announces. */
+  /** Memory follows what has come and not what a header announces. */
   #grow(needed: number, announced: number): void {
-    const doubled = Math.max(MIN_BYTES, needed * 2);
     // Fitting is for the last frame alone: done for each of many small fragments, it would copy quadratically.
-    const grown = Buffer.allocUnsafeSlow(announced > needed ? Math.min(doubled, announced) : doubled);
+    const grown = Buffer.allocUnsafeSlow(
+      announced > needed ? Math.min(needed * ANNOUNCED_GROWTH, announced) : Math.max(MIN_BYTES, needed * 2),
+    );
     this.buffer.copy(grown, 0, 0, this.length);
     this.buffer = grown;
   }

@@ -218,7 +218,7 @@ export class WebSocketReader extends HoldingReader {
     this.#mask = rotateMask(this.#mask, taken);
     this.#remaining -= taken;
     if (this.#message === null) {
-      this.#message = new MessageAssembly(!this.#binary && !this.#compressed);
+      this.#message = new MessageAssembly(!this.#binary() && !this.#compressed());
       this.#message.fragments = 1;
     }
     const expected = this.#fin ? this.#remaining : 0;
@@ -233,35 +233,35 @@ export class WebSocketReader extends HoldingReader {
   #readWhole(buffer: Buffer, at: number, to: number, sink: ReaderSink): number {
     const ascii = unmask(buffer, at, to, this.#mask);
     this.#state = STATE.header;
-    if (this.#compressed) {
+    if (this.#compressed()) {
       this.#deliverInflated(buffer, at, to, sink);
       return to;
     }
-    if (!ascii && !this.#binary && !isUtf8(buffer.subarray(at, to))) return this.#refuse(sink, notUtf8(), to);
-    this.goOn(sink.message(buffer, at, to, this.#binary));
+    if (!ascii && !this.#binary() && !isUtf8(buffer.subarray(at, to))) return this.#refuse(sink, notUtf8(), to);
+    this.goOn(sink.message(buffer, at, to, this.#binary()));
     return to;
   }
 
   #deliver(message: MessageAssembly, sink: ReaderSink): void {
     // Let go first: the sink may ask what is held.
     this.#message = null;
-    if (this.#compressed) this.#deliverInflated(message.buffer, 0, message.length, sink);
+    if (this.#compressed()) this.#deliverInflated(message.buffer, 0, message.length, sink);
     else if (!message.complete) this.fail(sink, notUtf8());
-    else this.goOn(sink.message(message.buffer, 0, message.length, this.#binary));
+    else this.goOn(sink.message(message.buffer, 0, message.length, this.#binary()));
   }
 
   #deliverInflated(buffer: Buffer, start: number, end: number, sink: ReaderSink): void {
     const message = this.inflate(buffer, start, end);
     if (message instanceof ProtocolError) this.fail(sink, message);
-    else if (!this.#binary && !isUtf8(message)) this.fail(sink, notUtf8());
-    else this.goOn(sink.message(message, 0, message.length, this.#binary));
+    else if (!this.#binary() && !isUtf8(message)) this.fail(sink, notUtf8());
+    else this.goOn(sink.message(message, 0, message.length, this.#binary()));
   }
 
-  get #binary(): boolean {
+  #binary(): boolean {
     return (this.#first & 0x0f) === OPCODE.binary;
   }
 
-  get #compressed(): boolean {
+  #compressed(): boolean {
     return (this.#first & RSV1) !== 0;
   }
 

@@ -1,4 +1,5 @@
-import type { Arena } from '../../../util/mod.js';
+import type { Buffer } from 'node:buffer';
+import { type Arena, copyBytes } from '../../../util/mod.js';
 import type { Codec } from '../codec.js';
 import { ProtocolError } from '../errors.js';
 import { append, bufferOrString, capacityOf, stepAside, textOrBytes, unsendable, writeText } from '../values.js';
@@ -16,6 +17,7 @@ export const websocketCodec: Codec = {
   name: 'websocket',
   open: (limits) => new WebSocketReader(limits),
   encode: encodeMessage,
+  encodeRange,
   encodeClose,
   encodePing,
   decode: bufferOrString,
@@ -29,6 +31,11 @@ function encodeMessage(out: Arena, data: unknown, binary: boolean): void {
     beginFrame(out, binary ? OPCODE.binary : OPCODE.text, value.length);
     append(out, value);
   }
+}
+
+function encodeRange(out: Arena, buffer: Buffer, start: number, end: number, binary: boolean): void {
+  beginFrame(out, binary ? OPCODE.binary : OPCODE.text, end - start);
+  out.offset += copyBytes(out.buffer, out.offset, buffer, start, end);
 }
 
 /**
