@@ -43,6 +43,16 @@ describe('a gateway takes', () => {
     expect(gateway.process.figures().dropped.rateLimited).toBeGreaterThan(0);
   });
 
+  it('no excuse of one that sends faster than it may for leaving heartbeats unanswered', async () => {
+    const heartbeat = { pingInterval: 0.2, pingNotResponseLimit: 1, pingData: 'ping' };
+    await using gateway = await startGateway({ maxBytesPerSecond: 100, ...heartbeat });
+    gateway.link.join();
+    await using client = await TcpClient.open(gateway.port);
+    client.write('no end of a line '.repeat(500));
+    await eventually('its rate to count', () => gateway.process.counters.rateLimited === 1);
+    await client.untilClosed();
+  });
+
   it('a session as large as it may be, and keeps the one before when another is larger', async () => {
     await using gateway = await startGateway({ maxSessionSize: 22 });
     await using _client = await TcpClient.open(gateway.port);

@@ -431,3 +431,62 @@ test('mistakes in address and options are told when the worker is made', () => {
     expect(make('tcp://0.0.0.0:1', options)).toThrow(OptionsError);
   }
 });
+
+test('connections beyond the limits are closed at once, told to no callback, counted, and room again when one has left', async () => {
+  const seen: WorkerConnection[] = [];
+  const worker = await serve('text', { maxConnections: 2, onConnect: (connection) => seen.push(connection) });
+  const first = await dial(worker.port);
+  await dial(worker.port);
+  await eventually('two', () => seen.length === 2);
+  const third = await dial(worker.port);
+  await eventually('the end of the third', () => third.ended);
+  expect(worker.figures()).toMatchObject({ connections: 2, dropped: { tooManyConnections: 1 } });
+  expect(log.map(({ fields }) => fields.code)).toContain('GW_CONNECTION_TOO_MANY');
+  first.socket.destroy();
+  await eventually('its end', () => worker.connections.size === 1);
+  await dial(worker.port);
+  await eventually('another', () => seen.length === 3);
+});
+
+test('an address has as many connections as it may', async () => {
+  const worker = await serve('text', { maxConnectionsPerAddress: 1 });
+  await dial(worker.port);
+  await connectionOf(worker);
+  const second = await dial(worker.port);
+  await eventually('the end of the second', () => second.ended);
+  expect(worker.figures().dropped).toEqual({ tooManyFromAddress: 1 });
+});
+
+test('a peer that sends faster than it may is told of, counted and read later', async () => {
+  const messages: unknown[] = [];
+  const errors: string[] = [];
+  const worker = await serve('text', {
+    maxMessagesPerSecond: 2,
+    onMessage: (_connection, message) => messages.push(message),
+    onError: (connection, error) => errors.push(`${error.code} ${connection.receiving} ${connection.paused}`),
+  });
+  (await dial(worker.port)).write('1\n2\n3\n');
+  await eventually('all', () => messages.length === 3);
+  expect(messages).toEqual(['1', '2', '3']);
+  expect(errors[0]).toBe('GW_CONNECTION_RATE_LIMIT false false');
+  expect(worker.figures().dropped.rateLimited).toBe(errors.length);
+});
+
+test('handshake requests and fragments have the limits that were given', async () => {
+  const errors: string[] = [];
+  const worker = await serve('websocket', {
+    maxHandshakeSize: 400,
+    maxFragments: 2,
+    onError: (_connection, error) => errors.push(error.code),
+  });
+  const long = await dial(worker.port);
+  long.write(`GET / HTTP/1.1\r\nX-Long: ${'x'.repeat(400)}`);
+  await long.received('HTTP/1.1 431 ');
+  const peer = await dial(worker.port);
+  peer.write(Buffer.concat([request(), clientFrame(1, 'a', { fin: false }), clientFrame(0, 'b')]));
+  peer.write(
+    Buffer.concat([clientFrame(1, 'a', { fin: false }), clientFrame(0, 'b', { fin: false }), clientFrame(0, 'c')]),
+  );
+  await eventually('both', () => errors.length === 2);
+  expect(errors).toEqual(['GW_HANDSHAKE_TOO_LARGE', 'GW_WEBSOCKET_FRAGMENTS']);
+});
