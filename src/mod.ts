@@ -12,13 +12,20 @@ export type {
 export { ApiError, GatewayApi, GatewayClient, gateway, QueryError, WorkerGatewayApi } from './cluster/api/mod.js';
 export type { BusinessWorkerOptions, Events, EventsSource, WebSocketRequest } from './cluster/business/mod.js';
 export { BusinessWorker, Client, EventsError } from './cluster/business/mod.js';
-export type { ConnectedWorker, GatewayHooks, GatewayOptions, RoutedEvent, Router } from './cluster/gateway/mod.js';
+export type {
+  Authenticate,
+  ConnectedWorker,
+  GatewayHooks,
+  GatewayOptions,
+  RoutedEvent,
+  Router,
+} from './cluster/gateway/mod.js';
 export { Gateway, GatewayConnection } from './cluster/gateway/mod.js';
 export { LinkError } from './cluster/link/mod.js';
 export { PhpSerializeError } from './cluster/protocol/mod.js';
 export type { RegisterOptions } from './cluster/register/mod.js';
 export { Register } from './cluster/register/mod.js';
-export type { CertificateOptions, TlsListenOptions } from './core/net/mod.js';
+export type { CertificateOptions, OriginCheck, TlsListenOptions } from './core/net/mod.js';
 export { AddressError, ConnectionError, ListenError } from './core/net/mod.js';
 export type {
   ProcessState,
@@ -34,6 +41,7 @@ export type {
 } from './core/process/mod.js';
 export { ReloadError, StartError, stopAll, Worker, WorkerConnection } from './core/process/mod.js';
 export type {
+  HandshakeRefusal,
   HandshakeRequest,
   HandshakeResponse,
   PerMessageDeflateOptions,

@@ -5,9 +5,13 @@ import {
   type ConnectionLimits,
   type ConnectionOwner,
   DOOR_LIMITS,
-  Door,
+  type Door,
   type DoorLimits,
+  ENTRANCE_DEFAULTS,
+  Entrance,
+  type EntranceOptions,
   Listener,
+  type PeerAddress,
   parseAddress,
   TcpConnection,
   type TlsListenOptions,
@@ -94,6 +98,8 @@ export interface TestListenerOptions {
   readonly door?: Partial<DoorLimits>;
   readonly host?: string;
   readonly tls?: TlsListenOptions;
+  /** The PROXY protocol, and from whom. */
+  readonly proxy?: Pick<EntranceOptions, 'proxyProtocol' | 'trustedProxies'>;
   readonly whenAccepted?: (connection: TcpConnection) => void;
 }
 
@@ -110,10 +116,19 @@ export class TestListener {
   readonly refused: { readonly error: ConnectionError; readonly peer: string }[] = [];
   readonly #listener: Listener;
 
-  constructor({ codec = textCodec, limits, door, host = '127.0.0.1', tls, whenAccepted }: TestListenerOptions = {}) {
+  constructor({
+    codec = textCodec,
+    limits,
+    door,
+    host = '127.0.0.1',
+    tls,
+    proxy,
+    whenAccepted,
+  }: TestListenerOptions = {}) {
     const all = { ...CONNECTION_LIMITS, ...limits };
-    const accept = (wire: Wire) => {
+    const accept = (wire: Wire, from: PeerAddress | null) => {
       const connection = new TcpConnection(wire, codec, this.owner, all);
+      if (from !== null) connection.cameFrom(from);
       this.owner.door = this.door;
       this.connections.push(connection);
       this.wires.push(wire);
@@ -124,8 +139,14 @@ export class TestListener {
       handshakeTimeout: all.handshakeTimeout,
       onRefused: (error: ConnectionError, peer: string) => void this.refused.push({ error, peer }),
     };
-    this.door = new Door({ ...DOOR_LIMITS, ...door }, (error, peer) => void this.refused.push({ error, peer }));
-    this.#listener = new Listener(parseAddress(`tcp://${host}:0`, ['tcp']), accept, this.door, secured);
+    const entrance = new Entrance(
+      { ...DOOR_LIMITS, ...ENTRANCE_DEFAULTS, ...door, ...proxy },
+      (error, peer) => void this.refused.push({ error, peer }),
+      (check) => check,
+    );
+    this.door = entrance.door;
+    const headers = entrance.proxy(all.handshakeTimeout);
+    this.#listener = new Listener(parseAddress(`tcp://${host}:0`, ['tcp']), accept, this.door, secured, headers);
     listeners.add(this);
   }
 

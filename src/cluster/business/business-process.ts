@@ -118,6 +118,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     }
     const known = this.#known(packet, gateway);
     if (known === undefined) return;
+    if (packet.cmd === Command.ON_WEBSOCKET_CONNECT) known.client.cameFrom(packet);
     const { state } = known;
     if (state.busy) {
       this.#enqueue(known, packet);

@@ -25,9 +25,9 @@ export class Group<Connection = unknown> {
 export class ClientEntry<Connection = unknown> {
   readonly connectionId: number;
   readonly connection: Connection;
-  /** IPv4 of the client as a number; 0 where it has none. */
-  readonly clientIp: number;
-  readonly clientPort: number;
+  /** IPv4 of the client as a number; 0 where it has none. Behind a proxy that is trusted the handshake tells. */
+  clientIp: number;
+  clientPort: number;
   /** PHP-serialized text, as it came; empty: none. Replaced, never changed in place. */
   session: Buffer = NO_SESSION;
   uid: string | null = null;

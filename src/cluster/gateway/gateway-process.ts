@@ -4,10 +4,11 @@ import {
   ConnectionCounters,
   type ConnectionLimits,
   type ConnectionOwner,
-  Door,
+  Entrance,
   Listener,
   type ListenerTls,
   type NetAddress,
+  type PeerAddress,
   type SharedFrame,
   shareFrame,
   sharePing,
@@ -15,7 +16,13 @@ import {
   type Wire,
 } from '../../core/net/mod.js';
 import { closeAll, counted, listenCodec, untilNoneRemain, type WorkerFigures } from '../../core/process/mod.js';
-import { CLOSE_CODE, type Codec, type HandshakeRequest, type HandshakeResponse } from '../../core/protocols/mod.js';
+import {
+  CLOSE_CODE,
+  type Codec,
+  type HandshakeRequest,
+  type HandshakeResponse,
+  type HandshakeVerdict,
+} from '../../core/protocols/mod.js';
 import { deadlines, type Expiring } from '../../core/timers/mod.js';
 import { type GatewayWorkerError, type LogFields, type Logger, LogThrottle, messageOf } from '../../util/mod.js';
 import type { CommandSource, GatewayLink, GatewayLinkEvents, WorkerPeer } from '../link/mod.js';
@@ -25,7 +32,6 @@ import {
   type EventCommand,
   FLAG_BINARY,
   FLAG_SCALAR,
-  ipToNumber,
   MAX_PACKET_SIZE,
   PACKET_HEAD_BYTES,
   type PacketView,
@@ -35,6 +41,7 @@ import {
   websocketConnectBody,
 } from '../protocol/mod.js';
 import { Absences } from './absences.js';
+import { Admission, clientIpOf } from './admission.js';
 import { Clients } from './clients.js';
 import { COMMANDS } from './commands/mod.js';
 import type { CommandHandler, GatewayClientEntry, GatewayContext, PassedLimit } from './context.js';
@@ -47,7 +54,6 @@ import { THREW, UserCode } from './user-code.js';
 import { WaitingRoom } from './waiting-room.js';
 import { WebSocketPings } from './websocket-pings.js';
 
-const FORBIDDEN = Buffer.from('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
 const NO_BODY = Buffer.alloc(0);
 /** Says to a worker that leaves that it has been sent its last event. */
 const LAST_EVENT = packetHead({ cmd: Command.DRAIN, flag: FLAG_SCALAR });
@@ -114,7 +120,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   readonly #logger: Logger;
   readonly #throttle = new LogThrottle();
   readonly #link: GatewayLink;
-  readonly #door: Door;
+  readonly #entrance: Entrance;
+  readonly #admission: Admission;
   readonly #listener: ReturnType<MakeListener>;
   readonly #router: BindingRouter;
   readonly #ownRouter: Router | null;
@@ -169,8 +176,19 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#heartbeat = new Heartbeat(options.pingInterval, options.pingNotResponseLimit, sendsPing(options.pingData));
     const pings = options.pingInterval === 0 && this.codec.encodePing !== undefined;
     this.#pings = new WebSocketPings(pings ? options.webSocketPingInterval : 0);
-    this.#door = new Door(options, (error, peer) => this.#refused(error, peer));
-    this.#listener = makeListener(address, (wire) => this.#accept(wire), this.#door, this.#tls());
+    this.#entrance = new Entrance(
+      options,
+      (error, peer) => this.#refused(error, peer),
+      (check) => (origin, request) => this.#userCode.call('origins', check, origin, request) === true,
+    );
+    this.#admission = new Admission(this.#entrance, options.authenticate, this.#userCode);
+    this.#listener = makeListener(
+      address,
+      (wire, from) => this.#accept(wire, from),
+      this.#entrance.door,
+      this.#tls(),
+      this.#entrance.proxy(options.handshakeTimeout),
+    );
   }
 
   /** The public port. */
@@ -204,7 +222,9 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
         protocolErrors,
         rateLimited,
         tlsRefused,
-        ...this.#door.dropped,
+        ...this.#entrance.door.dropped,
+        ...this.#entrance.dropped,
+        unauthenticated: this.#admission.unauthenticated,
         signInTimeouts,
         unusableCommands,
         failedHooks,
@@ -276,9 +296,27 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     }
   }
 
-  onHandshake(connection: TcpConnection, request: HandshakeRequest, response: HandshakeResponse): boolean {
+  onHandshake(connection: TcpConnection, request: HandshakeRequest, response: HandshakeResponse): HandshakeVerdict {
     const client = connection.context as GatewayClientEntry;
-    if (!this.#admits(client, request, response)) return false;
+    const refusal = this.#admission.ask(client, request, (one) => this.#viewOf(one));
+    if (!(refusal instanceof Promise)) return this.#shakesHands(client, request, response, refusal);
+    refusal.then((late) => {
+      // It may have left, or have been left, while it waited.
+      if (connection.status === 'established' && this.#shakesHands(client, request, response, late)) connection.admit();
+    });
+    return 'later';
+  }
+
+  #shakesHands(
+    client: GatewayClientEntry,
+    request: HandshakeRequest,
+    response: HandshakeResponse,
+    refusal: Buffer | null,
+  ): boolean {
+    const { connection } = client;
+    if (refusal !== null) connection.refuse(refusal);
+    else this.#askHook(client, request, response);
+    if (connection.status !== 'established') return false;
     const body = websocketConnectBody({
       ...request,
       remoteAddress: connection.remoteAddress,
@@ -308,7 +346,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     // While its last event waits it keeps its place: a worker that leaves may not be done with it.
     if (!this.#waiting.has(client)) this.#router.clientLeft(client);
     this.clients.remove(client);
-    this.#door.leave(connection.remoteAddress);
+    this.#entrance.door.leave(connection.remoteAddress);
     const { onClose } = this.#options;
     if (onClose !== null) this.#userCode.call('onClose', onClose, this.#viewOf(client));
   }
@@ -473,10 +511,10 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     return { options, handshakeTimeout, onRefused };
   }
 
-  #accept(wire: Wire): void {
+  #accept(wire: Wire, from: PeerAddress | null): void {
     const connection = new TcpConnection(wire, this.codec, this, this.#limits);
-    const ip = ipToNumber(connection.remoteAddress.replace(/^::ffff:/, '')) ?? 0;
-    const client = this.clients.add(connection, ip, connection.remotePort);
+    if (from !== null) connection.cameFrom(from);
+    const client = this.clients.add(connection, clientIpOf(connection), connection.remotePort);
     connection.context = client;
     const { onConnect } = this.#options;
     if (onConnect !== null) {
@@ -494,17 +532,12 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#event(client, Command.ON_CONNECT, NO_BODY, 0, 0, FLAG_SCALAR);
   }
 
-  #admits(client: GatewayClientEntry, request: HandshakeRequest, response: HandshakeResponse): boolean {
+  #askHook(client: GatewayClientEntry, request: HandshakeRequest, response: HandshakeResponse): void {
     const { onWebSocketConnect: hook } = this.#options;
-    if (hook === null) return true;
-    const { connection } = client;
+    if (hook === null) return;
     const said = this.#userCode.call('onWebSocketConnect', hook, this.#viewOf(client), request, response);
-    if (connection.status !== 'established') return false;
-    // It decides who may come in: one that fails lets nobody in.
-    if (said !== false && said !== THREW) return true;
-    connection.writeProtocol(FORBIDDEN);
-    connection.close();
-    return false;
+    // It decides who may come in: one that fails lets nobody in. Closed before its answer, a client gets status 403.
+    if (said === false || said === THREW) client.connection.close();
   }
 
   /** Hands one event to the client's worker, or has it wait for one. */

@@ -1,4 +1,11 @@
-import { checkTls, hostPort, type NetAddress, parseAddress, type TcpConnection } from '../../core/net/mod.js';
+import {
+  checkEntrance,
+  checkTls,
+  hostPort,
+  type NetAddress,
+  parseAddress,
+  type TcpConnection,
+} from '../../core/net/mod.js';
 import {
   BaseWorker,
   checkPerMessageDeflate,
@@ -52,9 +59,14 @@ export class Gateway extends BaseWorker {
     this.user = this.#options.user;
     this.group = this.#options.group;
     this.reloadable = this.#options.reloadable;
-    const { startPort, count, protocol, tls, perMessageDeflate } = this.#options;
+    const { startPort, count, protocol, tls, perMessageDeflate, authenticate } = this.#options;
     checkProtocolScheme('Gateway', this.#address, protocol);
     checkPerMessageDeflate('Gateway', this.#address, perMessageDeflate);
+    checkEntrance('Gateway', this.#address, this.#options);
+    if (authenticate !== null && this.#address.scheme !== 'websocket') {
+      const text = `Gateway: authenticate goes with websocket://, not ${this.#address.text}`;
+      throw new OptionsError('GW_OPTION_INVALID', text, { address: this.#address.text });
+    }
     if (tls !== null) checkTls('Gateway', tls);
     if (startPort + count - 1 > 65_535) {
       throw new OptionsError(

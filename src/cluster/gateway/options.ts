@@ -3,6 +3,8 @@ import {
   type ConnectionLimits,
   DOOR_LIMITS,
   type DoorLimits,
+  ENTRANCE_DEFAULTS,
+  type EntranceOptions,
   type TlsListenOptions,
 } from '../../core/net/mod.js';
 import {
@@ -34,6 +36,7 @@ import {
 } from '../../util/mod.js';
 import { registerAddressCheck } from '../link/mod.js';
 import { ipToNumber } from '../protocol/mod.js';
+import type { Authenticate } from './admission.js';
 import type { GatewayConnection } from './gateway-connection.js';
 import type { ConnectedWorker, Router } from './own-router.js';
 import type { BalanceMode } from './router.js';
@@ -48,8 +51,8 @@ export interface GatewayHooks {
   /** A client is gone and its workers have been told; it has no uid and no groups any more. */
   onClose: ((client: GatewayConnection) => unknown) | null;
   /**
-   * A WebSocket handshake is right and not yet answered. Returning false, or throwing, refuses it with status 403; closing
-   * the client refuses it without an answer. Header lines may be added to `response`.
+   * A WebSocket handshake is right and not yet answered. Returning false, throwing or closing the client refuses it with
+   * status 403. Header lines may be added to `response`.
    */
   onWebSocketConnect:
     | ((client: GatewayConnection, request: HandshakeRequest, response: HandshakeResponse) => unknown)
@@ -75,6 +78,7 @@ export interface ClientLimits {
 export interface GatewayOptions
   extends Omit<ConnectionLimits, 'maxSendBufferSize'>,
     DoorLimits,
+    EntranceOptions,
     ClientLimits,
     GatewayHooks,
     AccountOptions {
@@ -99,6 +103,11 @@ export interface GatewayOptions
    * themselves; default 25, 0: none. A client from whom not a byte comes for an interval after a ping is cut off.
    */
   webSocketPingInterval: number;
+  /**
+   * Asked at the WebSocket handshake, before `onWebSocketConnect`: true lets the client in, false or an object with a status
+   * refuses it; may be async. Throwing refuses with status 500. Default null: nobody is asked.
+   */
+  authenticate: Authenticate | null;
   /** Seconds between heartbeats; default 0: none. */
   pingInterval: number;
   /** How many heartbeats a client may leave unanswered; default 0: any number. */
@@ -140,6 +149,7 @@ const { maxSendBufferSize: _checkOfIt, ...limitChecks } = LIMIT_CHECKS;
 export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   ...limitDefaults,
   ...DOOR_LIMITS,
+  ...ENTRANCE_DEFAULTS,
   ...ACCOUNT_DEFAULTS,
   name: 'Gateway',
   count: 1,
@@ -164,6 +174,7 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   protocol: null,
   tls: null,
   perMessageDeflate: false,
+  authenticate: null,
   onConnect: null,
   onClose: null,
   onWebSocketConnect: null,
@@ -205,6 +216,7 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   protocol: orNull(protocolCheck),
   tls: orNull(object),
   perMessageDeflate: perMessageDeflateCheck,
+  authenticate: orNull(callback),
   onConnect: orNull(callback),
   onClose: orNull(callback),
   onWebSocketConnect: orNull(callback),

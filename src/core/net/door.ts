@@ -1,4 +1,6 @@
+import { plainAddress } from '../../util/mod.js';
 import { ConnectionError } from './errors.js';
+import type { TrustedProxies } from './trusted-proxies.js';
 
 /** How many connections a process takes. 0: any number. */
 export interface DoorLimits {
@@ -18,17 +20,23 @@ export class Door {
   readonly dropped = {
     tooManyConnections: 0,
     tooManyFromAddress: 0,
+    /** The proxy protocol was asked for, and not spoken, or not by somebody who is trusted. */
+    badProxyHeader: 0,
     /** The system had none to give: EMFILE and the like. */
     acceptErrors: 0,
   };
   readonly #limits: DoorLimits;
   readonly #report: ReportRefused;
+  /** Many come from the address of a proxy until it is known where they really come from. */
+  readonly #proxies: TrustedProxies | null;
   readonly #byAddress = new Map<string, number>();
   #inside = 0;
 
-  constructor(limits: DoorLimits, report: ReportRefused) {
+  /** @param proxies addresses that any number may come from; null: none */
+  constructor(limits: DoorLimits, report: ReportRefused, proxies: TrustedProxies | null = null) {
     this.#limits = limits;
     this.#report = report;
+    this.#proxies = proxies;
   }
 
   /** Addresses that somebody is in from, where they are counted. */
@@ -62,6 +70,13 @@ export class Door {
     return true;
   }
 
+  /** One that is in is sent away: nobody knows where it comes from. */
+  headerRefused(reason: string, peer: string): void {
+    this.dropped.badProxyHeader++;
+    const text = 'a connection did not begin as the proxy protocol has it; it was refused';
+    this.#report(new ConnectionError('GW_CONNECTION_PROXY_HEADER', text, { reason }), peer);
+  }
+
   acceptFailed(error: NodeJS.ErrnoException): void {
     this.dropped.acceptErrors++;
     const reason = error.code ?? error.message;
@@ -71,7 +86,7 @@ export class Door {
 
   #countIn(address: string, peer: string): boolean {
     const { maxConnectionsPerAddress: limit } = this.#limits;
-    if (limit === 0) return true;
+    if (limit === 0 || this.#proxies?.has(address)) return true;
     const key = networkOf(address);
     const count = this.#byAddress.get(key) ?? 0;
     if (count >= limit) {
@@ -85,7 +100,7 @@ export class Door {
   }
 
   #countOut(address: string): void {
-    if (this.#limits.maxConnectionsPerAddress === 0) return;
+    if (this.#limits.maxConnectionsPerAddress === 0 || this.#proxies?.has(address)) return;
     const key = networkOf(address);
     const count = this.#byAddress.get(key) ?? 0;
     if (count > 1) this.#byAddress.set(key, count - 1);
@@ -95,7 +110,7 @@ export class Door {
 
 /** What connections are counted under: an IPv4 address, also one in the form of IPv6, or the first 64 bits of IPv6. */
 export function networkOf(address: string): string {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '');
+  const plain = plainAddress(address);
   if (!plain.includes(':')) return plain;
   const [head = '', tail] = plain.split('::');
   const groups = head === '' ? [] : head.split(':');

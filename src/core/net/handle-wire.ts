@@ -24,6 +24,8 @@ export class HandleWire implements Wire {
   readonly #handle: Handle;
   #end: WireEnd | null = null;
   #reading = false;
+  /** What others have read before; it comes first. */
+  #early: Buffer | null;
   #marked = false;
   /** Our side is being hung up, or was. */
   #ending = false;
@@ -31,8 +33,9 @@ export class HandleWire implements Wire {
   #written = false;
   #read = false;
 
-  private constructor(handle: Handle) {
+  private constructor(handle: Handle, early: Buffer | null = null) {
     this.#handle = handle;
+    this.#early = early;
     // Now or never: when it is gone, which a handler of the end wants to know of whom, it can't be asked.
     const { address, port } = addressOf(handle, 'getpeername');
     this.remoteAddress = address;
@@ -61,16 +64,18 @@ export class HandleWire implements Wire {
     return true;
   }
 
-  /** Takes the handle of a socket that has just connected; null: it must keep it. */
+  /** Takes the handle of a socket that has connected, and what it has read; null: it must keep it. */
   static takeOver(socket: Socket): HandleWire | null {
     // What it was handed before it was connected it has yet to write.
     if (socket instanceof TLSSocket || socket.writableLength > 0) return null;
     const holder = socket as unknown as { _handle: unknown };
     const handle = holder._handle;
     if (stream === null || !isHandle(handle)) return null;
+    const early: Buffer | null = socket.readableLength > 0 ? socket.read() : null;
+    handle.readStop();
     holder._handle = null;
     socket.destroy();
-    return new HandleWire(handle);
+    return new HandleWire(handle, early);
   }
 
   get encrypted(): boolean {
@@ -121,15 +126,16 @@ export class HandleWire implements Wire {
   pause(): void {
     if (this.destroyed || !this.#reading) return;
     this.#reading = false;
-    this.#handle.readStop();
+    if (this.#early === null) this.#handle.readStop();
   }
 
   resume(): void {
     // Asked to begin when it has begun, a handle answers with an error.
     if (this.destroyed || this.#read || this.#reading) return;
     this.#reading = true;
-    const error = this.#handle.readStart();
-    if (error !== 0) this.#fail(error, 'read');
+    // Not now: who attaches is not ready for it.
+    if (this.#early === null) this.#startReading();
+    else setImmediate(deliverEarly, this);
   }
 
   end(): void {
@@ -150,6 +156,16 @@ export class HandleWire implements Wire {
   }
 
   // ---- below: for the listeners of this file ----
+
+  /** @internal */
+  deliverEarly(): void {
+    const early = this.#early;
+    if (early === null || !this.#reading || this.destroyed) return;
+    this.#early = null;
+    // Started first: whoever gets the bytes may stop it. Nothing else can come during this call.
+    this.#startReading();
+    this.#end?.receive(early);
+  }
 
   /** @internal @param count bytes in the read buffer, or what the system has to say, below 0 */
   didRead(count: number): void {
@@ -177,6 +193,11 @@ export class HandleWire implements Wire {
     this.#written = true;
     if (this.#read) this.destroy();
     this.#end?.finished();
+  }
+
+  #startReading(): void {
+    const error = this.#handle.readStart();
+    if (error !== 0) this.#fail(error, 'read');
   }
 
   #peerEnded(): void {
@@ -218,6 +239,10 @@ let spareRequest: WriteRequest | null = null;
 
 function onRead(this: Handle): void {
   if (stream !== null) this[kWire]?.didRead(stream.streamBaseState[stream.kReadBytesOrError] as number);
+}
+
+function deliverEarly(wire: HandleWire): void {
+  wire.deliverEarly();
 }
 
 function afterWrite(this: WriteRequest, status: number): void {

@@ -2,9 +2,12 @@ import type { Buffer } from 'node:buffer';
 import { connect as connectSocket, isIPv6 } from 'node:net';
 import { ByteQueue, type ErrorFields, type GatewayWorkerError } from '../../util/mod.js';
 import {
+  CLOSE_CODE,
   type Codec,
   type HandshakeRequest,
   type HandshakeResponse,
+  type HandshakeVerdict,
+  handshakeRefusal,
   type ProtocolError,
   type Reader,
   type ReaderSink,
@@ -14,6 +17,7 @@ import { deadlines, type Expiring } from '../timers/mod.js';
 import { ConnectionError } from './errors.js';
 import { RateLimit } from './rate-limit.js';
 import { SocketWire } from './socket-wire.js';
+import type { PeerAddress } from './trusted-proxies.js';
 import { appendOwn, appendShared, type FrameRun, SharedFrame, type TurnFlushed, turnWriter } from './turn-writer.js';
 import type { Wire, WireEnd } from './wire.js';
 
@@ -76,8 +80,11 @@ export interface ConnectionOwner {
   onBytes(connection: TcpConnection, buffer: Buffer, start: number, end: number, binary: boolean): void;
   /** A message that the codec decoded to a value of its own. */
   onValue(connection: TcpConnection, value: unknown): void;
-  /** A handshake request came; false when the owner has refused it (closed the connection). */
-  onHandshake(connection: TcpConnection, request: HandshakeRequest, response: HandshakeResponse): boolean;
+  /**
+   * A handshake request came; false when the owner has refused it (closed the connection). `later`: nothing is read until it
+   * calls `admit` or closes; `handshakeTimeout` goes on.
+   */
+  onHandshake(connection: TcpConnection, request: HandshakeRequest, response: HandshakeResponse): HandshakeVerdict;
   /** Connected (an outgoing connection), or the handshake is done. Not called for accepted ones without a handshake. */
   onOpen(connection: TcpConnection): void;
   /**
@@ -114,7 +121,7 @@ const LINGER_SECONDS = 1;
 const FAILED_CLOSE_SECONDS = 2;
 
 /** Why a connection is not read: any number of these at a time. */
-const PAUSE = { byOwner: 1, byRate: 2 } as const;
+const PAUSE = { byOwner: 1, byRate: 2, byHandshake: 4 } as const;
 
 type Pause = (typeof PAUSE)[keyof typeof PAUSE];
 
@@ -122,6 +129,11 @@ type Pause = (typeof PAUSE)[keyof typeof PAUSE];
 const SCHEDULED = { no: 0, inBulk: 1, forThisTurn: 2 } as const;
 
 type Scheduled = (typeof SCHEDULED)[keyof typeof SCHEDULED];
+
+const FORBIDDEN = handshakeRefusal({ status: 403 });
+const UNAVAILABLE = handshakeRefusal({ status: 503 });
+/** Close codes of who should try again. */
+const LATER: readonly number[] = [CLOSE_CODE.goingAway, CLOSE_CODE.serviceRestart, CLOSE_CODE.tryAgainLater];
 
 let lastId = 0;
 
@@ -143,10 +155,14 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   /** The owner's place for what belongs to this connection. */
   context: unknown = null;
   #wire: Wire;
+  /** Where it comes from, if not from where the wire does. */
+  #from: PeerAddress | null = null;
   readonly #reader: Reader;
   #status: ConnectionStatus;
   /** Frames may leave: connected, and the handshake, where there is one, is done. */
   #open: boolean;
+  /** A handshake request is right, and neither answered nor refused. */
+  #asked = false;
   /** Reasons of PAUSE, added up. */
   #pauses = 0;
   /** null: it may send as fast as it likes. */
@@ -188,11 +204,16 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   }
 
   get remoteAddress(): string {
-    return this.#wire.remoteAddress;
+    return this.#from === null ? this.#wire.remoteAddress : this.#from.address;
   }
 
   get remotePort(): number {
-    return this.#wire.remotePort;
+    return this.#from === null ? this.#wire.remotePort : this.#from.port;
+  }
+
+  /** A proxy that is trusted says where it comes from. */
+  cameFrom(peer: PeerAddress): void {
+    this.#from = peer;
   }
 
   get localAddress(): string {
@@ -329,7 +350,8 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
 
   /**
    * Ends the connection in order: takes no further message, writes what waits, says goodbye where the protocol can, and
-   * hangs up. What the peer still sends is thrown away. Unlike the original, a last message is sent even when the queue
+   * hangs up. Before the answer to a handshake request goodbye is status 403, or 503 for a code that says to try again. What
+   * the peer still sends is thrown away. Unlike the original, a last message is sent even when the queue
    * is full, and `onClose` never comes before `close` has returned.
    *
    * @param data a last message, or a frame that is one
@@ -348,6 +370,23 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     } finally {
       this.#end(code, reason);
     }
+  }
+
+  /** Refuses the handshake that it has asked for with this answer, complete as HTTP has it, and closes. */
+  refuse(answer: Buffer): void {
+    if (!this.#asked) return;
+    this.#asked = false;
+    this.#queueCopy(answer);
+    this.close();
+  }
+
+  /** Lets in whose handshake `onHandshake` had wait. */
+  admit(): void {
+    if (this.#status !== 'established' || (this.#pauses & PAUSE.byHandshake) === 0) return;
+    const outer = sink.enter(this);
+    this.#reader.admit?.(sink);
+    sink.leave(outer);
+    this.#unpause(PAUSE.byHandshake);
   }
 
   /** Ends the connection at once; what waits for the peer is lost. */
@@ -403,6 +442,11 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
           seconds: this.limits.handshakeTimeout,
         }),
       );
+      // It has done its part: it was we who took too long.
+      if (this.#asked) {
+        this.close(undefined, CLOSE_CODE.tryAgainLater);
+        return;
+      }
     }
     this.destroy();
   }
@@ -451,8 +495,18 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   }
 
   /** @internal */
+  handshake(request: HandshakeRequest, response: HandshakeResponse): HandshakeVerdict {
+    this.#asked = true;
+    const verdict = this.owner.onHandshake(this, request, response);
+    if (this.#status !== 'established') return false;
+    if (verdict === 'later') this.#pause(PAUSE.byHandshake);
+    return verdict;
+  }
+
+  /** @internal */
   opened(): void {
     this.#open = true;
+    this.#asked = false;
     this.codec = this.#reader.codec ?? this.codec;
     if (this.#status === 'established') deadlines.delete(this);
     if (this.#early !== null) {
@@ -660,6 +714,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   #end(code: number, reason: string): void {
     try {
       if (this.#open) this.#goodbye(code, reason);
+      else if (this.#asked) this.#queueCopy(LATER.includes(code) ? UNAVAILABLE : FORBIDDEN);
     } catch (thrown) {
       this.#goodbye(NORMAL_CLOSURE, '');
       throw thrown;
@@ -822,9 +877,8 @@ class ConnectionSink implements ReaderSink {
     return connection.receiving;
   }
 
-  handshake(request: HandshakeRequest, response: HandshakeResponse): boolean {
-    const connection = this.#connection;
-    return connection.owner.onHandshake(connection, request, response) && connection.status === 'established';
+  handshake(request: HandshakeRequest, response: HandshakeResponse): HandshakeVerdict {
+    return this.#connection.handshake(request, response);
   }
 
   opened(): boolean {

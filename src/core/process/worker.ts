@@ -23,13 +23,18 @@ import {
   type ConnectionError,
   type ConnectionLimits,
   type ConnectionOwner,
+  checkEntrance,
   checkTls,
   DOOR_LIMITS,
-  Door,
   type DoorLimits,
+  ENTRANCE_CHECKS,
+  ENTRANCE_DEFAULTS,
+  Entrance,
+  type EntranceOptions,
   hostPort,
   Listener,
   type NetAddress,
+  type PeerAddress,
   parseAddress,
   sendQueues,
   TcpConnection,
@@ -101,13 +106,13 @@ export interface WorkerCallbacks {
   onBufferFull: ((connection: WorkerConnection) => unknown) | null;
   /** The send queue, having been more than the kernel would take, is empty again. */
   onBufferDrain: ((connection: WorkerConnection) => unknown) | null;
-  /** A WebSocket handshake request is right and not yet answered; `connection.close()` refuses it. */
+  /** A WebSocket handshake request is right and not yet answered; `connection.close()` refuses it with status 403. */
   onWebSocketConnect:
     | ((connection: WorkerConnection, request: HandshakeRequest, response: HandshakeResponse) => unknown)
     | null;
 }
 
-export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits, DoorLimits, AccountOptions {
+export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits, DoorLimits, EntranceOptions, AccountOptions {
   /** Shown in logs and status; default `none`, as in the original. */
   name: string;
   /** Processes; default 1. */
@@ -131,6 +136,7 @@ export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits, DoorLi
 const DEFAULTS: Readonly<WorkerOptions> = Object.freeze({
   ...CONNECTION_LIMITS,
   ...DOOR_LIMITS,
+  ...ENTRANCE_DEFAULTS,
   ...ACCOUNT_DEFAULTS,
   name: 'none',
   count: 1,
@@ -153,7 +159,8 @@ const DEFAULTS: Readonly<WorkerOptions> = Object.freeze({
 const MIB_1024 = 1_073_741_824;
 
 /** Checks of the limits that every listening worker has. */
-export const LIMIT_CHECKS: Checks<ConnectionLimits & DoorLimits> = {
+export const LIMIT_CHECKS: Checks<ConnectionLimits & DoorLimits & EntranceOptions> = {
+  ...ENTRANCE_CHECKS,
   maxPackageSize: integer(1, MIB_1024),
   maxSendBufferSize: integer(1, MIB_1024),
   maxHandshakeSize: integer(128, 1_048_576),
@@ -260,7 +267,7 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
   readonly #options: Readonly<WorkerOptions>;
   readonly #address: NetAddress | null;
   readonly #owner: ConnectionOwner;
-  readonly #door: Door;
+  readonly #entrance: Entrance;
   #listener: Listener | null = null;
   readonly #throttle = new LogThrottle();
   #logger: Logger = silentLogger;
@@ -276,6 +283,7 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     if (this.#address !== null) {
       checkProtocolScheme('Worker', this.#address, this.#options.protocol);
       checkPerMessageDeflate('Worker', this.#address, this.#options.perMessageDeflate);
+      checkEntrance('Worker', this.#address, this.#options);
     }
     if (this.#options.tls !== null) checkTls('Worker', this.#options.tls);
     this.name = this.#options.name;
@@ -294,7 +302,17 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     this.onBufferDrain = this.#options.onBufferDrain;
     this.onWebSocketConnect = this.#options.onWebSocketConnect;
     this.#owner = new WorkerConnectionOwner(this);
-    this.#door = new Door(this.#options, (error, peer) => this.#warn(error, peer));
+    this.#entrance = new Entrance(
+      this.#options,
+      (error, peer) => this.#warn(error, peer),
+      (check) => (origin, request) => {
+        let allowed = false;
+        this.callUser('origins', () => {
+          allowed = check(origin, request) === true;
+        });
+        return allowed;
+      },
+    );
   }
 
   /** The port this process listens on; 0 before it does. */
@@ -314,8 +332,9 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     if (this.#address === null) return;
     const codec = listenCodec(this.#address, this.#options.protocol, this.#options.perMessageDeflate);
     const limits: ConnectionLimits = this.#options;
-    const accept = (wire: Wire) => {
+    const accept = (wire: Wire, from: PeerAddress | null) => {
       const connection = new WorkerConnection(wire, codec, this.#owner, limits, this);
+      if (from !== null) connection.cameFrom(from);
       this.connections.set(connection.id, connection);
       this.callUser('onConnect', this.onConnect, connection);
     };
@@ -323,10 +342,11 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     this.#listener = new Listener(
       this.#address,
       accept,
-      this.#door,
+      this.#entrance.door,
       tls === null
         ? null
         : { options: tls, handshakeTimeout, onRefused: (error, peer) => this.#reportRefused(error, peer) },
+      this.#entrance.proxy(handshakeTimeout),
     );
     await this.#listener.listen(false);
   }
@@ -347,6 +367,7 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
   }
 
   override figures(): WorkerFigures {
+    const { door, dropped } = this.#entrance;
     const { connections, sendFail, requests, sendBufferFull, protocolErrors, rateLimited, tlsRefused } = this.counters;
     return {
       connections,
@@ -354,7 +375,7 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
       totalRequest: requests,
       queuedBytes: sendQueues(this.connections.values()),
       links: null,
-      dropped: counted({ sendBufferFull, protocolErrors, rateLimited, tlsRefused, ...this.#door.dropped }),
+      dropped: counted({ sendBufferFull, protocolErrors, rateLimited, tlsRefused, ...door.dropped, ...dropped }),
     };
   }
 
@@ -382,7 +403,12 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
   /** @internal It is gone. */
   forget(connection: WorkerConnection): void {
     this.connections.delete(connection.id);
-    this.#door.leave(connection.remoteAddress);
+    this.#entrance.door.leave(connection.remoteAddress);
+  }
+
+  /** @internal The answer that refuses a handshake; null: user code may see it. */
+  refusal(connection: WorkerConnection, request: HandshakeRequest): Buffer | null {
+    return this.#entrance.refusal(connection, request);
   }
 
   /** @internal */
@@ -441,6 +467,11 @@ class WorkerConnectionOwner implements ConnectionOwner {
   }
 
   onHandshake(connection: WorkerConnection, request: HandshakeRequest, response: HandshakeResponse): boolean {
+    const refusal = this.#worker.refusal(connection, request);
+    if (refusal !== null) {
+      connection.refuse(refusal);
+      return false;
+    }
     const { onWebSocketConnect } = this.#worker;
     // It decides who may come in: one that fails lets nobody in.
     if (this.#worker.callUser('onWebSocketConnect', onWebSocketConnect, connection, request, response)) return true;

@@ -1,5 +1,7 @@
+import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import { Command } from '../../../src/cluster/protocol/mod.js';
+import { clientFrame, request } from '../../support/client-frames.js';
 import { eventually } from '../../support/eventually.js';
 import { startGateway } from '../../support/gateway-link.js';
 import { TcpClient } from '../../support/tcp-client.js';
@@ -31,6 +33,22 @@ describe('a gateway takes', () => {
     await using second = await TcpClient.open(gateway.port);
     await second.untilClosed();
     expect(gateway.process.figures().dropped).toEqual({ tooManyFromAddress: 1 });
+  });
+
+  it('handshake requests and fragments within the limits that were given', async () => {
+    await using gateway = await startGateway({ maxHandshakeSize: 400, maxFragments: 2 }, { scheme: 'websocket' });
+    const worker = gateway.link.join();
+    await using long = await TcpClient.open(gateway.port);
+    long.write(`GET / HTTP/1.1\r\nX-Long: ${'x'.repeat(400)}`);
+    await eventually('the refusal', () => long.text.startsWith('HTTP/1.1 431 '));
+    await using client = await TcpClient.open(gateway.port);
+    const first = clientFrame(1, 'a', { fin: false });
+    client.write(Buffer.concat([request(), first, clientFrame(0, 'b')]));
+    await eventually('a message in two', () => worker.bodies(Command.ON_MESSAGE)[0] === 'ab');
+    client.write(Buffer.concat([first, clientFrame(0, 'b', { fin: false }), clientFrame(0, 'c')]));
+    await eventually('the refusal', () => client.ended);
+    const codes = gateway.logger.of('warn').map(({ fields }) => fields.code);
+    expect(codes).toEqual(['GW_HANDSHAKE_TOO_LARGE', 'GW_WEBSOCKET_FRAGMENTS']);
   });
 
   it('messages as fast as it may, and counts who is faster', async () => {

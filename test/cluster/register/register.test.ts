@@ -203,5 +203,8 @@ describe('the limits of a Register', () => {
     first.write('x'.repeat(101));
     await first.untilClosed();
     expect(running.register.figures().dropped).toEqual({ tooManyConnections: 1, protocolErrors: 1 });
+    await eventually('its place to be free', () => running.register.figures().connections === 0);
+    await using _third = await TcpClient.open(running.port);
+    await eventually('the third', () => running.register.figures().connections === 1);
   });
 });

@@ -12,7 +12,7 @@ import {
 } from '../../../src/core/process/mod.js';
 import { deadlines } from '../../../src/core/timers/mod.js';
 import { OptionsError } from '../../../src/util/mod.js';
-import { clientFrame, request } from '../../support/client-frames.js';
+import { clientFrame, request, SAMPLE_REQUEST } from '../../support/client-frames.js';
 import { eventually } from '../../support/eventually.js';
 import { dial, hangUpPeers, type TcpPeer } from '../../support/tcp-peer.js';
 
@@ -489,4 +489,77 @@ test('handshake requests and fragments have the limits that were given', async (
   );
   await eventually('both', () => errors.length === 2);
   expect(errors).toEqual(['GW_HANDSHAKE_TOO_LARGE', 'GW_WEBSOCKET_FRAGMENTS']);
+});
+
+test('pages of other origins are refused before anybody is asked, and a trusted proxy says where others come from', async () => {
+  const seen: string[] = [];
+  const worker = await serve('websocket', {
+    origins: (origin) => origin === 'https://example.org',
+    trustedProxies: ['127.0.0.1'],
+    maxConnectionsPerAddress: 1,
+    onWebSocketConnect: ({ remoteAddress }) => seen.push(remoteAddress),
+  });
+  const asked = async (...headers: string[]) => {
+    const peer = await dial(worker.port);
+    peer.write(request([...SAMPLE_REQUEST, ...headers]));
+    return eventually('an answer', () => /^HTTP\/1\.1 (\d+) /.exec(peer.text)?.[1]);
+  };
+  expect(await asked('Origin: https://evil.net')).toBe('403');
+  expect(await asked()).toBe('403');
+  expect(await asked('Origin: https://example.org', 'X-Forwarded-For: 203.0.113.7')).toBe('101');
+  expect(await asked('Origin: https://example.org', 'X-Forwarded-For: 203.0.113.7')).toBe('429');
+  expect(await asked('Origin: https://example.org', 'X-Real-IP: 203.0.113.8')).toBe('101');
+  expect(seen).toEqual(['203.0.113.7', '203.0.113.8']);
+  expect(worker.figures().dropped).toEqual({ originRefused: 2, tooManyFromAddress: 1 });
+});
+
+test('a function for origins that throws is reported and lets nobody in', async () => {
+  const origins = () => {
+    throw new Error('of the function');
+  };
+  const worker = await serve('websocket', { origins });
+  const peer = await dial(worker.port);
+  peer.write(request());
+  await peer.received('HTTP/1.1 403 ');
+  expect(log.find(({ level }) => level === 'error')?.message).toContain('origins threw: Error: of the function');
+});
+
+test('with proxyProtocol a connection is from where its header says from the beginning', async () => {
+  const seen: string[] = [];
+  const worker = await serve('text', {
+    proxyProtocol: 'v1',
+    trustedProxies: ['127.0.0.0/8'],
+    onConnect: ({ remoteAddress, remotePort }) => seen.push(`${remoteAddress} ${remotePort}`),
+    onMessage: (connection, message) => connection.send(`re: ${message}`),
+  });
+  const peer = await dial(worker.port);
+  peer.write('PROXY TCP4 203.0.113.7 10.0.0.1 51234 8282\r\na\n');
+  await peer.received('re: a\n');
+  expect(seen).toEqual(['203.0.113.7 51234']);
+  const wrong = await dial(worker.port);
+  wrong.write('a\n');
+  await eventually('its end', () => wrong.ended);
+  expect(worker.figures().dropped).toEqual({ badProxyHeader: 1 });
+});
+
+test.each([
+  ['text', { origins: ['https://example.org'] }],
+  ['websocket', { proxyProtocol: true }],
+])('over %s, %j means nothing without another option, and is refused', (scheme, options) => {
+  expect(() => new Worker(`${scheme}://127.0.0.1:0`, options)).toThrow(OptionsError);
+});
+
+test('a handshake that its callback closes or throws at is answered with 403', async () => {
+  const worker = await serve('websocket', {
+    onWebSocketConnect: (connection, { uri }) => {
+      if (uri === '/throw') throw new Error('of the callback');
+      connection.close();
+    },
+  });
+  for (const uri of ['/throw', '/close']) {
+    const peer = await dial(worker.port);
+    peer.write(request([`GET ${uri} HTTP/1.1`, ...SAMPLE_REQUEST.slice(1)]));
+    await peer.received('HTTP/1.1 403 Forbidden\r\n');
+    await eventually('the end', () => peer.ended);
+  }
 });
