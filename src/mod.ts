@@ -25,7 +25,7 @@ export { LinkError } from './cluster/link/mod.js';
 export { PhpSerializeError } from './cluster/protocol/mod.js';
 export type { RegisterOptions } from './cluster/register/mod.js';
 export { Register } from './cluster/register/mod.js';
-export type { CertificateOptions, OriginCheck, TlsListenOptions } from './core/net/mod.js';
+export type { CertificateOptions, LinkTlsOptions, OriginCheck, TlsListenOptions } from './core/net/mod.js';
 export { AddressError, ConnectionError, ListenError } from './core/net/mod.js';
 export type {
   ProcessState,

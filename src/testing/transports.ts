@@ -31,10 +31,10 @@ let memoryClusters = 0;
 
 /** Real sockets, and a Register, which is started here. */
 export async function onPorts(
-  { secretKey, gatewayOptions: { tls } }: TransportOptions,
+  { secretKey, gatewayOptions: { tls, linkTls } }: TransportOptions,
   start: (workers: readonly BaseWorker[]) => Promise<void>,
 ): Promise<Transport> {
-  const register = new Register('text://127.0.0.1:0', { secretKey });
+  const register = new Register('text://127.0.0.1:0', { secretKey, linkTls });
   await start([register]);
   return {
     register,

@@ -1,5 +1,6 @@
 import {
   checkEntrance,
+  checkLinkTls,
   checkTls,
   hostPort,
   type NetAddress,
@@ -59,7 +60,7 @@ export class Gateway extends BaseWorker {
     this.user = this.#options.user;
     this.group = this.#options.group;
     this.reloadable = this.#options.reloadable;
-    const { startPort, count, protocol, tls, perMessageDeflate, authenticate } = this.#options;
+    const { startPort, count, protocol, tls, perMessageDeflate, authenticate, linkTls } = this.#options;
     checkProtocolScheme('Gateway', this.#address, protocol);
     checkPerMessageDeflate('Gateway', this.#address, perMessageDeflate);
     checkEntrance('Gateway', this.#address, this.#options);
@@ -68,6 +69,7 @@ export class Gateway extends BaseWorker {
       throw new OptionsError('GW_OPTION_INVALID', text, { address: this.#address.text });
     }
     if (tls !== null) checkTls('Gateway', tls);
+    if (linkTls !== null) checkLinkTls('Gateway', linkTls);
     if (startPort + count - 1 > 65_535) {
       throw new OptionsError(
         'GW_OPTION_INVALID',
@@ -120,13 +122,14 @@ export class Gateway extends BaseWorker {
   }
 
   async start(context: ProcessContext): Promise<void> {
-    const { lanIp, secretKey, sendToWorkerBufferSize } = this.#options;
+    const { lanIp, secretKey, linkTls, sendToWorkerBufferSize } = this.#options;
     const link = this.makeLink({
       lanIp,
       lanPort: this.#innerPort(this.id),
       listenIp: this.#innerHost(),
       registerAddresses: this.#registerAddresses,
       secretKey,
+      linkTls,
       sendToWorkerBufferSize,
       maxPacketSize: MAX_PACKET_SIZE,
       logger: context.logger,

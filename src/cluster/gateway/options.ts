@@ -5,6 +5,7 @@ import {
   type DoorLimits,
   ENTRANCE_DEFAULTS,
   type EntranceOptions,
+  type LinkTlsOptions,
   type TlsListenOptions,
 } from '../../core/net/mod.js';
 import {
@@ -99,6 +100,11 @@ export interface GatewayOptions
   /** Shared by everything in the cluster; default empty: whoever reaches the inner port may command. */
   secretKey: string;
   /**
+   * TLS on links and to the Register, both sides with a certificate: `{ ca, cert, key }`, the same kind in the whole cluster;
+   * default null: none. Not with peers of the original.
+   */
+  linkTls: LinkTlsOptions | null;
+  /**
    * Where there is no heartbeat (`pingInterval` 0), seconds between pings of the WebSocket protocol, which browsers answer by
    * themselves; default 25, 0: none. A client from whom not a byte comes for an interval after a ping is cut off.
    */
@@ -159,6 +165,7 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   innerTcpWorkerListen: '',
   registerAddress: '127.0.0.1:1236',
   secretKey: '',
+  linkTls: null,
   webSocketPingInterval: 25,
   pingInterval: 0,
   pingNotResponseLimit: 0,
@@ -201,6 +208,7 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   innerTcpWorkerListen: text,
   registerAddress: registerAddressCheck,
   secretKey: text,
+  linkTls: orNull(object),
   webSocketPingInterval: seconds(),
   pingInterval: seconds(),
   pingNotResponseLimit: integer(0, 1_000_000),

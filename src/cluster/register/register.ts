@@ -4,10 +4,14 @@ import {
   ConnectionCounters,
   type ConnectionLimits,
   type ConnectionOwner,
+  checkLinkTls,
   DOOR_LIMITS,
   Door,
   hostPort,
+  type LinkTlsOptions,
   Listener,
+  type ListenerTls,
+  linkServerTls,
   type NetAddress,
   parseAddress,
   sendQueues,
@@ -26,7 +30,6 @@ import {
   type StopPhase,
   type WorkerFigures,
 } from '../../core/process/mod.js';
-import { textCodec } from '../../core/protocols/mod.js';
 import { deadlines, type Expiring } from '../../core/timers/mod.js';
 import {
   type Checks,
@@ -36,6 +39,8 @@ import {
   type Logger,
   LogThrottle,
   nonEmptyText,
+  object,
+  orNull,
   readOptions,
   sameSecret,
   silentLogger,
@@ -43,6 +48,7 @@ import {
 } from '../../util/mod.js';
 import { broadcastAddressesLine, parseRegisterLine } from '../protocol/mod.js';
 import { AddressBook } from './address-book.js';
+import { EXPLANATION, registerCodec } from './register-codec.js';
 
 /** Options of a Register. */
 export interface RegisterOptions extends AccountOptions {
@@ -52,6 +58,11 @@ export interface RegisterOptions extends AccountOptions {
   reloadable: boolean;
   /** Shared by everything in the cluster; default empty. */
   secretKey: string;
+  /**
+   * TLS on its port and on links, both sides with a certificate: `{ ca, cert, key }`, the same kind in the whole cluster;
+   * default null: none. Not with peers of the original.
+   */
+  linkTls: LinkTlsOptions | null;
   /**
    * Largest line taken, in bytes; default 131,072. What is said to a Register is short, and anybody may say it: the original's
    * 10,485,760 would be memory for strangers.
@@ -66,6 +77,7 @@ export const REGISTER_DEFAULTS: Readonly<RegisterOptions> = Object.freeze({
   name: 'Register',
   reloadable: false,
   secretKey: '',
+  linkTls: null,
   maxPackageSize: 131_072,
   maxConnections: 10_000,
 });
@@ -75,6 +87,7 @@ export const REGISTER_CHECKS: Checks<RegisterOptions> = {
   name: nonEmptyText,
   reloadable: flag,
   secretKey: text,
+  linkTls: orNull(object),
   maxPackageSize: integer(1),
   maxConnections: integer(0),
 };
@@ -118,6 +131,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
     super();
     this.#address = parseAddress(address, ['text', 'tcp']);
     this.#options = readOptions('Register', REGISTER_DEFAULTS, REGISTER_CHECKS, options);
+    if (this.#options.linkTls !== null) checkLinkTls('Register', this.#options.linkTls);
     this.name = this.#options.name;
     this.user = this.#options.user;
     this.group = this.#options.group;
@@ -141,7 +155,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
 
   async start(context: ProcessContext): Promise<void> {
     this.#logger = context.logger;
-    this.#listener = new Listener(this.#address, (wire) => this.#accept(wire), this.#door);
+    this.#listener = new Listener(this.#address, (wire) => this.#accept(wire), this.#door, this.#tls());
     await this.#listener.listen(true);
   }
 
@@ -152,7 +166,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
   }
 
   override figures(): WorkerFigures {
-    const { connections, sendFail, requests, sendBufferFull, protocolErrors } = this.counters;
+    const { connections, sendFail, requests, sendBufferFull, protocolErrors, tlsRefused } = this.counters;
     const { refused } = this;
     const { tooManyConnections, acceptErrors } = this.#door.dropped;
     const { gateways, workers } = this.#book.size;
@@ -167,6 +181,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
         sendBufferFull,
         refused,
         protocolErrors: protocolErrors - refused,
+        tlsRefused,
         tooManyConnections,
         acceptErrors,
       }),
@@ -181,7 +196,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
     deadlines.delete(connection.context as FirstLine);
     const message = parseRegisterLine(buffer.toString('utf8', start, end));
     if ('fault' in message) {
-      this.#refuse(connection, message.fault, message.fault === 'malformed' ? `${EXPLANATION}\n` : null);
+      this.#refuse(connection, message.fault, message.fault === 'malformed' ? EXPLANATION : null);
       return;
     }
     switch (message.event) {
@@ -223,8 +238,18 @@ export class Register extends BaseWorker implements ConnectionOwner {
     this.#tell(this.#book.left(connection));
   }
 
+  #tls(): ListenerTls | null {
+    const { linkTls } = this.#options;
+    if (linkTls === null) return null;
+    const onRefused = ({ code, message }: GatewayWorkerError, peer: string) => {
+      this.counters.tlsRefused++;
+      this.#warn(message, peer, code, code);
+    };
+    return { options: linkServerTls(linkTls), handshakeTimeout: FIRST_LINE_SECONDS, onRefused };
+  }
+
   #accept(wire: Wire): void {
-    const connection = new TcpConnection(wire, textCodec, this, this.#limits);
+    const connection = new TcpConnection(wire, registerCodec, this, this.#limits);
     const firstLine = new FirstLine(this, connection);
     connection.context = firstLine;
     this.#connections.add(connection);
@@ -284,6 +309,3 @@ class FirstLine implements Expiring {
 function peerOf({ remoteAddress, remotePort }: TcpConnection): string {
   return hostPort(remoteAddress, remotePort);
 }
-
-const EXPLANATION =
-  'This is the Register of a GatewayWorker cluster: it speaks newline-terminated JSON and serves no clients.';

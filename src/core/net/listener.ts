@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Server as TlsServer } from 'node:tls';
+import type { TLSSocket, Server as TlsServer } from 'node:tls';
 import { messageOf } from '../../util/mod.js';
 import type { ProxyVersions } from '../protocols/mod.js';
 import { hostPort, type NetAddress } from './address.js';
@@ -201,6 +201,14 @@ export class Listener {
     server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
       // Its raw socket goes with it, and takes it from the table.
       socket.destroy();
+      // One whose certificate is not accepted is cut off without an error of its own.
+      const { authorizationError } = socket as TLSSocket & { authorizationError: unknown };
+      if (authorizationError) {
+        const reason = String(authorizationError);
+        const text = 'a peer has shown a certificate that is not accepted';
+        tls.onRefused(new ConnectionError('GW_CONNECTION_TLS_HANDSHAKE', text, { reason }), peerOf(socket));
+        return;
+      }
       // Whoever only looks whether the port is open, as load balancers do, has done nothing wrong.
       if (this.#closed || error.code === 'ECONNRESET') return;
       tls.onRefused(refusal(error, tls.handshakeTimeout), peerOf(socket));

@@ -21,8 +21,8 @@ export {
   shareRaw,
   TcpConnection,
 } from './tcp-connection.js';
-export type { CertificateOptions, TlsListenOptions } from './tls.js';
-export { checkTls } from './tls.js';
+export type { CertificateOptions, LinkTlsOptions, TlsListenOptions } from './tls.js';
+export { checkLinkTls, checkTls, linkServerTls } from './tls.js';
 export type { PeerAddress } from './trusted-proxies.js';
 export { SharedFrame, turnWriter } from './turn-writer.js';
 export type { Wire } from './wire.js';

@@ -55,7 +55,7 @@ export class SocketWire implements Wire {
     socket.on('end', onEnd);
     socket.on('error', onError);
     socket.on('close', onClose);
-    if (this.#connecting) socket.on('connect', onConnect);
+    if (this.#connecting) socket.on(this.encrypted ? 'secureConnect' : 'connect', onConnect);
     // Asked once, a socket remembers; when it is gone, which a handler of the end wants to know of whom, it can't be asked.
     else void socket.remoteAddress;
   }

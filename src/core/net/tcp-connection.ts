@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
-import { connect as connectSocket, isIPv6 } from 'node:net';
+import { connect as connectSocket, isIPv6, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { ByteQueue, type ErrorFields, type GatewayWorkerError } from '../../util/mod.js';
 import {
   CLOSE_CODE,
@@ -17,6 +18,7 @@ import { deadlines, type Expiring } from '../timers/mod.js';
 import { ConnectionError } from './errors.js';
 import { RateLimit } from './rate-limit.js';
 import { SocketWire } from './socket-wire.js';
+import { type LinkTlsOptions, linkClientTls } from './tls.js';
 import type { PeerAddress } from './trusted-proxies.js';
 import { appendOwn, appendShared, type FrameRun, SharedFrame, type TurnFlushed, turnWriter } from './turn-writer.js';
 import type { Wire, WireEnd } from './wire.js';
@@ -766,23 +768,40 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   }
 }
 
-/** A connection to `host:port`; `owner.onOpen` says when it is up, `owner.onClose` that it failed or ended. */
+/**
+ * A connection to `host:port`; `owner.onOpen` says when it is up, `owner.onClose` that it failed or ended.
+ *
+ * @param linkTls with TLS, null: without; it is up when its handshake is done
+ */
 export function connectTcp(
   host: string,
   port: number,
   codec: Codec,
   owner: ConnectionOwner,
   limits: ConnectionLimits,
+  linkTls: LinkTlsOptions | null = null,
 ): TcpConnection {
-  const socket = connectSocket({
-    host,
-    port,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: KEEP_ALIVE_MS,
-    allowHalfOpen: true,
-  });
+  const where = { host, port, allowHalfOpen: true };
+  const socket = linkTls === null ? connectPlain(where) : connectSecured(where, linkTls);
   return new TcpConnection(new SocketWire(socket, true), codec, owner, limits, true);
+}
+
+interface Target {
+  readonly host: string;
+  readonly port: number;
+  readonly allowHalfOpen: boolean;
+}
+
+function connectPlain(where: Target): Socket {
+  return connectSocket({ ...where, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS });
+}
+
+function connectSecured(where: Target, linkTls: LinkTlsOptions): Socket {
+  const socket = connectTls({ ...linkClientTls(linkTls), ...where });
+  socket.setNoDelay(true);
+  // Set before there is a connection, it would be kept alive after another time.
+  socket.once('connect', () => socket.setKeepAlive(true, KEEP_ALIVE_MS));
+  return socket;
 }
 
 /** Bytes that wait for the peers of these connections. */

@@ -78,7 +78,7 @@ describe('authenticate', () => {
       await eventually('both', () => worker.bodies(ON_MESSAGE).length === 2);
       expect(worker.commands).toEqual([ON_CONNECT, ON_WEBSOCKET_CONNECT, ON_MESSAGE, ON_MESSAGE]);
       expect(worker.bodies(ON_MESSAGE)).toEqual(['a', 'b']);
-      expect(statusOf(client)).toBe(101);
+      await eventually('the answer', () => statusOf(client) === 101);
       expect(gateway.process.figures().dropped).toEqual({});
     },
   );
@@ -103,6 +103,24 @@ describe('authenticate', () => {
     await eventually('what was sent to it', () => client.text.includes('hello'));
     expect(client.text).toMatch(/^HTTP\/1\.1 101 /);
     expect(worker.commands).toEqual([ON_CONNECT, ON_WEBSOCKET_CONNECT, ON_MESSAGE]);
+  });
+
+  it('does not have the client fill the memory meanwhile', async () => {
+    const decide: ((allowed: boolean) => void)[] = [];
+    const authenticate: Authenticate = () => new Promise((resolve) => void decide.push(resolve));
+    await using gateway = await start({ authenticate });
+    const worker = gateway.link.join();
+    await using client = await TcpClient.open(gateway.port);
+    client.write(request());
+    await eventually('the question', () => decide.length === 1);
+    const frame = clientFrame(2, Buffer.alloc(1_000_000));
+    for (let count = 0; count < 8; count++) client.write(frame);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const [entry] = gateway.process.clients.all;
+    expect(entry?.connection.bytesRead).toBeLessThan(200_000);
+    expect(client.socket.writableLength).toBeGreaterThan(0);
+    decide[0]?.(true);
+    await eventually('all of them', () => worker.bodies(ON_MESSAGE).length === 8);
   });
 
   it('keeps a client in order that finds no worker when it is let in', async () => {
@@ -157,14 +175,16 @@ describe('authenticate', () => {
   it('has as much time as a handshake; a later answer changes nothing', async () => {
     const decide: ((allowed: boolean) => void)[] = [];
     const authenticate: Authenticate = () => new Promise((resolve) => void decide.push(resolve));
-    await using gateway = await start({ authenticate, handshakeTimeout: 0.2 });
+    const onWebSocketConnect = vi.fn();
+    await using gateway = await start({ authenticate, onWebSocketConnect, handshakeTimeout: 0.2 });
     const worker = gateway.link.join();
     await using client = await asked(gateway);
     expect(statusOf(client)).toBe(503);
     expect(gateway.logger.of('warn')[0]?.fields).toMatchObject({ code: 'GW_CONNECTION_HANDSHAKE_TIMEOUT' });
     decide[0]?.(true);
+    await new Promise((resolve) => setImmediate(resolve));
     await eventually('ON_CLOSE', () => worker.commands.length === 2);
-    expect(worker.commands).toEqual([ON_CONNECT, ON_CLOSE]);
+    expect([worker.commands, onWebSocketConnect.mock.calls]).toEqual([[ON_CONNECT, ON_CLOSE], []]);
   });
 
   it('may answer when its client has gone, or the gateway is about to', async () => {

@@ -155,7 +155,7 @@ describe('a Register', () => {
     expect(register.figures()).toEqual({
       connections: 2,
       sendFail: 0,
-      totalRequest: 5,
+      totalRequest: 4,
       queuedBytes: 0,
       links: { up: 2, down: 0 },
       dropped: { refused: 1, protocolErrors: 2 },

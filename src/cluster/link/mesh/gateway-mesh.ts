@@ -7,7 +7,10 @@ import {
   DOOR_LIMITS,
   Door,
   hostPort,
+  type LinkTlsOptions,
   Listener,
+  type ListenerTls,
+  linkServerTls,
   sendQueues,
   TcpConnection,
   turnWriter,
@@ -63,6 +66,8 @@ export interface GatewayMeshOptions {
   readonly listenIp: string;
   readonly registerAddresses: readonly string[];
   readonly secretKey: string;
+  /** TLS between the processes of the cluster; default null: none. */
+  readonly linkTls?: LinkTlsOptions | null;
   /** Bytes waiting for one worker from which on its clients are paused. */
   readonly sendToWorkerBufferSize: number;
   /** Largest packet taken, in bytes. */
@@ -104,7 +109,13 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
     const { listenIp: host, lanPort: port } = options;
     const text = `tcp://${hostPort(host, port)}`;
     this.#door = new Door(DOOR_LIMITS, (error, peer) => this.#warn(error.message, peer, error.code, error.code));
-    this.#listener = new Listener({ scheme: 'tcp', host, port, text }, (wire) => this.#accept(wire), this.#door);
+    const address = { scheme: 'tcp', host, port, text };
+    this.#listener = new Listener(
+      address,
+      (wire) => this.#accept(wire),
+      this.#door,
+      this.#tls(options.linkTls ?? null),
+    );
   }
 
   async open(events: GatewayLinkEvents): Promise<GatewayIdentity> {
@@ -114,11 +125,11 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   }
 
   announce(): void {
-    const { lanIp, secretKey, logger, registerAddresses } = this.#options;
+    const { lanIp, secretKey, linkTls, logger, registerAddresses } = this.#options;
     const address = `${lanIp}:${this.#listener.port}`;
     for (const register of registerAddresses) {
       const joinLine = () => gatewayConnectLine(address, secretKey);
-      const client = new RegisterClient({ address: register, joinLine, onAddresses: null, logger });
+      const client = new RegisterClient({ address: register, joinLine, onAddresses: null, linkTls, logger });
       this.#registers.push(client);
       client.start();
     }
@@ -207,6 +218,16 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
     this.#door.leave(connection.remoteAddress);
     deadlines.delete(peer);
     if (peer.worker !== null) this.workerLeft(peer.worker);
+  }
+
+  #tls(linkTls: LinkTlsOptions | null): ListenerTls | null {
+    if (linkTls === null) return null;
+    const onRefused = ({ code, message }: GatewayWorkerError, peer: string) => {
+      this.counters.protocolErrors++;
+      this.refused++;
+      this.#warn(`inner connection: ${message}`, peer, code, code);
+    };
+    return { options: linkServerTls(linkTls), handshakeTimeout: AUTHORIZATION_SECONDS, onRefused };
   }
 
   #accept(wire: Wire): void {
