@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 const SRC = resolve(fileURLToPath(import.meta.url), '../../../src');
 
 /** A key beside a comparison with anything but the empty text, which says that there is none. */
-const COMPARED = /secretKey\s*[!=]==?(?!\s*'')|[!=]==?\s*(?:\w+(?:\?\.|\.|\())*secretKey/;
+const COMPARED = /(?<!typeof )secretKey\s*[!=]==?(?![=\s]*'')|[!=]==?\s*(?:\w+(?:\?\.|\.|\())*secretKey/;
 
 test('secret keys are compared by sameSecret alone, whose time tells nothing', () => {
   expect(COMPARED.test('a.secretKey === b')).toBe(true);
