@@ -7,14 +7,18 @@ import { BusinessWorker } from '../../../src/cluster/business/mod.js';
 import { Gateway } from '../../../src/cluster/gateway/mod.js';
 import { Command } from '../../../src/cluster/protocol/mod.js';
 import { Register } from '../../../src/cluster/register/mod.js';
+import { CONNECTION_LIMITS, connectTcp } from '../../../src/core/net/mod.js';
+import { textCodec } from '../../../src/core/protocols/mod.js';
 import { startCluster } from '../../../src/testing/mod.js';
 import { OptionsError } from '../../../src/util/mod.js';
 import { memberTls, strangerTls, testCertificate } from '../../support/certificates.js';
 import { eventually } from '../../support/eventually.js';
 import { packetBytes } from '../../support/gateway-link.js';
 import { MeshGateway, MeshWorker } from '../../support/mesh.js';
+import { RawServer } from '../../support/raw-server.js';
 import { RecordingLogger } from '../../support/recording-logger.js';
 import { TcpClient } from '../../support/tcp-client.js';
+import { TestOwner } from '../../support/test-listener.js';
 
 const linkTls = memberTls();
 
@@ -126,6 +130,18 @@ describe('the ports of such a cluster', () => {
 });
 
 describe('who connects', () => {
+  it('is not connected before the TLS handshake is done, and waits for it no longer than for a connection', async () => {
+    await using silent = await RawServer.start();
+    const owner = new TestOwner();
+    const limits = { ...CONNECTION_LIMITS, handshakeTimeout: 0.3 };
+    const connection = connectTcp('127.0.0.1', silent.port, textCodec, owner, limits, linkTls);
+    await eventually('its hello', () => silent.received.length > 0);
+    expect([connection.status, owner.events]).toEqual(['connecting', []]);
+    await eventually('the end', () => owner.count('close') === 1);
+    expect(owner.events).toEqual(['close']);
+    expect(owner.closeError).toMatchObject({ code: 'GW_CONNECTION_CONNECT_TIMEOUT' });
+  });
+
   it('trusts no gateway and no register of another CA, and says why', async () => {
     await using started = await startRegister();
     const registerAddresses = [`127.0.0.1:${started.register.port}`];
