@@ -18,13 +18,20 @@ export type {
   WebSocketRequest,
 } from './cluster/business/mod.js';
 export { BusinessWorker, Client, EventsError } from './cluster/business/mod.js';
-export type { ConnectedWorker, GatewayHooks, GatewayOptions, RoutedEvent, Router } from './cluster/gateway/mod.js';
+export type {
+  Authenticate,
+  ConnectedWorker,
+  GatewayHooks,
+  GatewayOptions,
+  RoutedEvent,
+  Router,
+} from './cluster/gateway/mod.js';
 export { Gateway, GatewayConnection } from './cluster/gateway/mod.js';
 export { LinkError } from './cluster/link/mod.js';
 export { PhpSerializeError } from './cluster/protocol/mod.js';
 export type { RegisterOptions } from './cluster/register/mod.js';
 export { Register } from './cluster/register/mod.js';
-export type { CertificateOptions, TlsListenOptions } from './core/net/mod.js';
+export type { CertificateOptions, LinkTlsOptions, OriginCheck, TlsListenOptions } from './core/net/mod.js';
 export { AddressError, ConnectionError, ListenError } from './core/net/mod.js';
 export type {
   ProcessState,
@@ -40,6 +47,7 @@ export type {
 } from './core/process/mod.js';
 export { ReloadError, StartError, stopAll, Worker, WorkerConnection } from './core/process/mod.js';
 export type {
+  HandshakeRefusal,
   HandshakeRequest,
   HandshakeResponse,
   PerMessageDeflateOptions,

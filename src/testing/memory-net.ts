@@ -8,7 +8,7 @@ import {
   type WorkerLink,
   type WorkerMeshOptions,
 } from '../cluster/link/mod.js';
-import { hostPort, ListenError, type NetAddress, SocketWire, type Wire } from '../core/net/mod.js';
+import { type AcceptWire, type Door, hostPort, ListenError, type NetAddress, SocketWire } from '../core/net/mod.js';
 import type { PlannedListen } from '../core/process/mod.js';
 import { memorySockets } from './memory-socket.js';
 
@@ -56,14 +56,16 @@ export class MemoryNet {
 class MemoryListener {
   readonly #net: MemoryNet;
   readonly #address: NetAddress;
-  readonly #accept: (wire: Wire) => void;
+  readonly #accept: AcceptWire;
+  readonly #door: Door;
   #port = 0;
   #alive: NodeJS.Timeout | null = null;
 
-  constructor(net: MemoryNet, address: NetAddress, accept: (wire: Wire) => void) {
+  constructor(net: MemoryNet, address: NetAddress, accept: AcceptWire, door: Door) {
     this.#net = net;
     this.#address = address;
     this.#accept = accept;
+    this.#door = door;
   }
 
   get port(): number {
@@ -95,7 +97,9 @@ class MemoryListener {
         client.destroy(new Error('connect ECONNREFUSED: the gateway does not listen'));
         return;
       }
-      this.#accept(new SocketWire(server));
+      const { localAddress = '', localPort = 0 } = client;
+      if (this.#door.enter(localAddress, hostPort(localAddress, localPort))) this.#accept(new SocketWire(server), null);
+      else server.destroy();
       client.emit('connect');
     });
     return client;
@@ -125,8 +129,8 @@ export class MemoryGateway extends Gateway {
     return this.#net.hub.gatewayLink(options);
   }
 
-  protected override readonly makeListener = (address: NetAddress, accept: (wire: Wire) => void) => {
-    this.#listener = new MemoryListener(this.#net, address, accept);
+  protected override readonly makeListener = (address: NetAddress, accept: AcceptWire, door: Door) => {
+    this.#listener = new MemoryListener(this.#net, address, accept, door);
     return this.#listener;
   };
 }

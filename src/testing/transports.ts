@@ -31,10 +31,10 @@ let memoryClusters = 0;
 
 /** Real sockets, and a Register, which is started here. */
 export async function onPorts(
-  { secretKey, gatewayOptions: { tls } }: TransportOptions,
+  { secretKey, gatewayOptions: { tls, linkTls } }: TransportOptions,
   start: (workers: readonly BaseWorker[]) => Promise<void>,
 ): Promise<Transport> {
-  const register = new Register('text://127.0.0.1:0', { secretKey });
+  const register = new Register('text://127.0.0.1:0', { secretKey, linkTls });
   await start([register]);
   return {
     register,
@@ -51,12 +51,10 @@ export async function onPorts(
   };
 }
 
-/** @throws OptionsError where TLS is asked for: it is a matter of sockets */
-export function inMemory({ gatewayOptions: { tls } }: TransportOptions): Transport {
-  if (tls !== null && tls !== undefined) {
-    const message = "startCluster: there is no TLS in memory; leave 'tls' out, or take transport: 'ports'";
-    throw new OptionsError('GW_OPTION_INVALID', message, { option: 'tls' });
-  }
+/** @throws OptionsError where TLS or the PROXY protocol is asked for: they are a matter of sockets */
+export function inMemory({ gatewayOptions: { tls, proxyProtocol } }: TransportOptions): Transport {
+  if (tls !== null && tls !== undefined) throw onPortsOnly('TLS', 'tls');
+  if (proxyProtocol !== false && proxyProtocol !== undefined) throw onPortsOnly('PROXY protocol', 'proxyProtocol');
   const net = new MemoryNet();
   return {
     register: null,
@@ -67,4 +65,9 @@ export function inMemory({ gatewayOptions: { tls } }: TransportOptions): Transpo
     makeClient: (options) => new GatewayClient(options, (linkOptions) => net.hub.clientLink(linkOptions)),
     dial: (gateway) => (gateway as MemoryGateway).dial(),
   };
+}
+
+function onPortsOnly(what: string, option: string): OptionsError {
+  const message = `startCluster: there is no ${what} in memory; leave '${option}' out, or take transport: 'ports'`;
+  return new OptionsError('GW_OPTION_INVALID', message, { option });
 }

@@ -3,6 +3,7 @@ export { ANNOUNCED_GROWTH, ByteQueue } from './byte-queue.js';
 export { copyBytes } from './copy-bytes.js';
 export type { ErrorFields } from './errors.js';
 export { GatewayWorkerError, messageOf, stackOf } from './errors.js';
+export { canonicalAddress, familyOf, plainAddress } from './ip-address.js';
 export { LogFile, openToAppend } from './log-file.js';
 export { LogThrottle } from './log-throttle.js';
 export type { LogFields, LogFormat, Logger, LogLevel } from './logger.js';

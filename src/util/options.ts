@@ -39,7 +39,7 @@ export function readOptions<T extends object>(
     if (expected !== undefined) {
       throw new OptionsError(
         'GW_OPTION_INVALID',
-        `${owner}: option '${name}' must be ${expected}, got ${describe(value)}`,
+        `${owner}: option '${name}' must be ${expected}, got ${name === 'secretKey' ? typeof value : describe(value)}`,
         {
           owner,
           option: name,

@@ -4,6 +4,7 @@ import type {
   CodecLimits,
   HandshakeRequest,
   HandshakeResponse,
+  HandshakeVerdict,
   ProtocolError,
   Reader,
   ReaderSink,
@@ -26,6 +27,8 @@ export class RecordingSink implements ReaderSink {
   readonly requests: HandshakeRequest[] = [];
   /** Added to the answer of a handshake. */
   responseHeaders: Record<string, string> = {};
+  /** Handshakes are answered `later`, by the test. */
+  later = false;
   error: ProtocolError | null = null;
   answer: (event: SinkEvent) => boolean;
 
@@ -46,10 +49,11 @@ export class RecordingSink implements ReaderSink {
     return this.#record(['value', value]);
   }
 
-  handshake(request: HandshakeRequest, response: HandshakeResponse): boolean {
+  handshake(request: HandshakeRequest, response: HandshakeResponse): HandshakeVerdict {
     this.requests.push(request);
     Object.assign(response.headers, this.responseHeaders);
-    return this.#record(['handshake', request.uri]);
+    const answer = this.#record(['handshake', request.uri]);
+    return this.later ? 'later' : answer;
   }
 
   opened(): boolean {

@@ -4,7 +4,14 @@ import {
   type ConnectionError,
   type ConnectionLimits,
   type ConnectionOwner,
+  DOOR_LIMITS,
+  type Door,
+  type DoorLimits,
+  ENTRANCE_DEFAULTS,
+  Entrance,
+  type EntranceOptions,
   Listener,
+  type PeerAddress,
   parseAddress,
   TcpConnection,
   type TlsListenOptions,
@@ -23,6 +30,7 @@ export class TestOwner implements ConnectionOwner {
   readonly events: string[] = [];
   readonly errors: GatewayWorkerError[] = [];
   closeError: Error | null = null;
+  door: Door | null = null;
   whenMessage: Handler<[string]> = ignore;
   whenHandshake: (connection: TcpConnection, request: HandshakeRequest, response: HandshakeResponse) => boolean = yes;
   whenOpen: Handler = ignore;
@@ -79,6 +87,7 @@ export class TestOwner implements ConnectionOwner {
   onClose(connection: TcpConnection, error: Error | null): void {
     this.events.push('close');
     this.closeError = error;
+    this.door?.leave(connection.remoteAddress);
     this.whenClose(connection);
   }
 }
@@ -86,8 +95,11 @@ export class TestOwner implements ConnectionOwner {
 export interface TestListenerOptions {
   readonly codec?: Codec;
   readonly limits?: Partial<ConnectionLimits>;
+  readonly door?: Partial<DoorLimits>;
   readonly host?: string;
   readonly tls?: TlsListenOptions;
+  /** The PROXY protocol, and from whom. */
+  readonly proxy?: Pick<EntranceOptions, 'proxyProtocol' | 'trustedProxies'>;
   readonly whenAccepted?: (connection: TcpConnection) => void;
 }
 
@@ -99,14 +111,25 @@ export class TestListener {
   readonly connections: TcpConnection[] = [];
   /** What carries them. */
   readonly wires: Wire[] = [];
-  /** What came to nothing during the TLS handshake. */
+  readonly door: Door;
+  /** What came to nothing at the door or during the TLS handshake. */
   readonly refused: { readonly error: ConnectionError; readonly peer: string }[] = [];
   readonly #listener: Listener;
 
-  constructor({ codec = textCodec, limits, host = '127.0.0.1', tls, whenAccepted }: TestListenerOptions = {}) {
+  constructor({
+    codec = textCodec,
+    limits,
+    door,
+    host = '127.0.0.1',
+    tls,
+    proxy,
+    whenAccepted,
+  }: TestListenerOptions = {}) {
     const all = { ...CONNECTION_LIMITS, ...limits };
-    const accept = (wire: Wire) => {
+    const accept = (wire: Wire, from: PeerAddress | null) => {
       const connection = new TcpConnection(wire, codec, this.owner, all);
+      if (from !== null) connection.cameFrom(from);
+      this.owner.door = this.door;
       this.connections.push(connection);
       this.wires.push(wire);
       whenAccepted?.(connection);
@@ -116,7 +139,14 @@ export class TestListener {
       handshakeTimeout: all.handshakeTimeout,
       onRefused: (error: ConnectionError, peer: string) => void this.refused.push({ error, peer }),
     };
-    this.#listener = new Listener(parseAddress(`tcp://${host}:0`, ['tcp']), accept, secured);
+    const entrance = new Entrance(
+      { ...DOOR_LIMITS, ...ENTRANCE_DEFAULTS, ...door, ...proxy },
+      (error, peer) => void this.refused.push({ error, peer }),
+      (check) => check,
+    );
+    this.door = entrance.door;
+    const headers = entrance.proxy(all.handshakeTimeout);
+    this.#listener = new Listener(parseAddress(`tcp://${host}:0`, ['tcp']), accept, this.door, secured, headers);
     listeners.add(this);
   }
 

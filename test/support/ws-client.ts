@@ -10,8 +10,8 @@ export class WsClient implements AsyncDisposable {
   /** Code and reason, once closed. */
   closed: { readonly code: number; readonly reason: string } | null = null;
 
-  constructor(port: number, path = '/') {
-    this.socket = new WebSocket(`ws://127.0.0.1:${port}${path}`);
+  constructor(port: number, path = '/', headers: Readonly<Record<string, string>> = {}) {
+    this.socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, { headers });
     this.socket.on('message', (data, binary) => {
       this.messages.push({ data: (data as Buffer).toString('latin1'), binary });
     });
@@ -22,8 +22,8 @@ export class WsClient implements AsyncDisposable {
     this.socket.on('error', () => {});
   }
 
-  static async open(port: number, path?: string): Promise<WsClient> {
-    const client = new WsClient(port, path);
+  static async open(port: number, path?: string, headers?: Readonly<Record<string, string>>): Promise<WsClient> {
+    const client = new WsClient(port, path, headers);
     await once(client.socket, 'open');
     return client;
   }

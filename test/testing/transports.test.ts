@@ -519,6 +519,9 @@ describe('a cluster in memory', () => {
     const gatewayOptions = { tls: { cert: 'x', key: 'x' } };
     const refused = startCluster({ transport: 'memory', gatewayOptions, events });
     await expect(refused).rejects.toMatchObject({ code: 'GW_OPTION_INVALID', fields: { option: 'tls' } });
+    const proxied = { proxyProtocol: true, trustedProxies: ['127.0.0.1'] };
+    const also = startCluster({ transport: 'memory', gatewayOptions: proxied, events: {} });
+    await expect(also).rejects.toMatchObject({ code: 'GW_OPTION_INVALID', fields: { option: 'proxyProtocol' } });
     await expect(startCluster({ transport: 'air' as never, events })).rejects.toMatchObject({
       code: 'GW_OPTION_INVALID',
     });

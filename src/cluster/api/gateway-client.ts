@@ -1,9 +1,11 @@
+import { checkLinkTls, type LinkTlsOptions } from '../../core/net/mod.js';
 import {
   type Checks,
   flag,
   integer,
   type Logger,
   loggerMethods,
+  object,
   orNull,
   processLogger,
   readOptions,
@@ -25,6 +27,11 @@ export interface GatewayClientOptions {
   registerAddress: string | readonly string[];
   /** Shared by everything in the cluster; default empty. */
   secretKey: string;
+  /**
+   * TLS on links and to the Register, both sides with a certificate: `{ ca, cert, key }`, the same kind in the whole cluster;
+   * default null: none. Not with peers of the original.
+   */
+  linkTls: LinkTlsOptions | null;
   /** Seconds a gateway has to answer a question; default 5. */
   queryTimeout: number;
   /** Seconds a connection to a Register or gateway may take to be made; default 3, as the original. */
@@ -49,6 +56,7 @@ export interface GatewayClientOptions {
 export const GATEWAY_CLIENT_DEFAULTS: Readonly<GatewayClientOptions> = Object.freeze({
   registerAddress: '127.0.0.1:1236',
   secretKey: '',
+  linkTls: null,
   queryTimeout: 5,
   connectTimeout: 3,
   readyTimeout: 10,
@@ -62,6 +70,7 @@ export const GATEWAY_CLIENT_DEFAULTS: Readonly<GatewayClientOptions> = Object.fr
 export const GATEWAY_CLIENT_CHECKS: Checks<GatewayClientOptions> = {
   registerAddress: registerAddressCheck,
   secretKey: text,
+  linkTls: orNull(object),
   queryTimeout: seconds(0.1),
   connectTimeout: seconds(0.1),
   readyTimeout: seconds(),
@@ -101,6 +110,7 @@ export class GatewayClient extends GatewayApi implements AsyncDisposable {
       logger: given,
       ...rest
     } = readOptions('GatewayClient', GATEWAY_CLIENT_DEFAULTS, GATEWAY_CLIENT_CHECKS, options);
+    if (rest.linkTls !== null) checkLinkTls('GatewayClient', rest.linkTls);
     const registerAddresses = [...new Set(checkRegisterAddresses(registerAddress))];
     const link = makeLink({ ...rest, registerAddresses, logger: given ?? processLogger() });
     super(link);

@@ -210,6 +210,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     }
     const number = this.#number(joined);
     const known = this.#known(packet, joined);
+    if (cmd === Command.ON_WEBSOCKET_CONNECT) known.client.cameFrom(packet);
     const { state } = known;
     if (state.busy) {
       this.#enqueue(known, packet, number);
@@ -624,8 +625,11 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
       return;
     }
     const event = queued(packet, number);
-    // The last event always finds room: handlers are owed their onClose.
-    if (event.cmd !== Command.ON_CLOSE && state.queuedBytes + costOf(event) > this.#options.maxPendingBytesPerClient) {
+    // The last event always finds room, for handlers are owed their onClose; so does the first, or a message that the gateway
+    // takes could be one that no handler ever gets.
+    const fits =
+      state.queue.length === 0 || state.queuedBytes + costOf(event) <= this.#options.maxPendingBytesPerClient;
+    if (event.cmd !== Command.ON_CLOSE && !fits) {
       this.dropped.handlerQueueFull++;
       this.#warn('a client is closed: it sends faster than its events are handled', {
         client: known.client.id,

@@ -1,4 +1,4 @@
-import type { TcpConnection } from '../../core/net/mod.js';
+import { checkLinkTls, type LinkTlsOptions, type TcpConnection } from '../../core/net/mod.js';
 import {
   ACCOUNT_CHECKS,
   ACCOUNT_DEFAULTS,
@@ -15,6 +15,8 @@ import {
   type Logger,
   nonEmptyText,
   OptionsError,
+  object,
+  orNull,
   readOptions,
   seconds,
   silentLogger,
@@ -47,6 +49,11 @@ export interface BusinessWorkerOptions extends AccountOptions {
   registerAddress: string | readonly string[];
   /** Shared by everything in the cluster; default empty. */
   secretKey: string;
+  /**
+   * TLS on links and to the Register, both sides with a certificate: `{ ca, cert, key }`, the same kind in the whole cluster;
+   * default null: none. Not with peers of the original.
+   */
+  linkTls: LinkTlsOptions | null;
   /** Bytes waiting for one gateway from which on sends to it are refused; default 10,240,000. */
   sendToGatewayBufferSize: number;
   /** Every message comes as a Buffer, also text; default false: text comes as a string. */
@@ -79,6 +86,7 @@ export const BUSINESS_WORKER_DEFAULTS: Readonly<BusinessWorkerOptions> = Object.
   events: null,
   registerAddress: '127.0.0.1:1236',
   secretKey: '',
+  linkTls: null,
   sendToGatewayBufferSize: 10_240_000,
   binary: false,
   queryTimeout: 5,
@@ -100,6 +108,7 @@ export const BUSINESS_WORKER_CHECKS: Checks<BusinessWorkerOptions> = {
       : "a module or a function that imports it, () => import('./events.js')",
   registerAddress: registerAddressCheck,
   secretKey: text,
+  linkTls: orNull(object),
   sendToGatewayBufferSize: integer(1),
   binary: flag,
   queryTimeout: seconds(0.1),
@@ -138,6 +147,7 @@ export class BusinessWorker extends BaseWorker {
         { option: 'events' },
       );
     }
+    if (this.#options.linkTls !== null) checkLinkTls('BusinessWorker', this.#options.linkTls);
     this.#events = this.#options.events;
     this.#registerAddresses = checkRegisterAddresses(this.#options.registerAddress);
     this.name = this.#options.name;
@@ -172,11 +182,12 @@ export class BusinessWorker extends BaseWorker {
   async start(context: ProcessContext): Promise<void> {
     this.#logger = context.logger;
     this.#handlers = await loadEvents(this.#events, (message) => context.logger.warn(message));
-    const { secretKey, sendToGatewayBufferSize, queryTimeout, gatewayTimeout } = this.#options;
+    const { secretKey, linkTls, sendToGatewayBufferSize, queryTimeout, gatewayTimeout } = this.#options;
     const link = this.makeLink({
       workerKey: workerKey(this.name, this.id, context.generation),
       registerAddresses: this.#registerAddresses,
       secretKey,
+      linkTls,
       sendToGatewayBufferSize,
       maxPacketSize: MAX_PACKET_SIZE,
       queryTimeout,

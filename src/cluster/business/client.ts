@@ -37,9 +37,6 @@ export class ClientState {
 export class Client<Session extends object = Record<string, unknown>> {
   /** 20 hex digits: gateway address, port and connection id, as in the original. */
   readonly id: string;
-  /** IPv4 address of the client; `0.0.0.0` where it has none (IPv6). */
-  readonly remoteAddress: string;
-  readonly remotePort: number;
   /** The gateway's lan address. */
   readonly gatewayAddress: string;
   /** The public port the client came in by. */
@@ -49,18 +46,39 @@ export class Client<Session extends object = Record<string, unknown>> {
   readonly #peer: GatewayPeer;
   readonly #connectionId: number;
   readonly #state: ClientState;
+  #remoteAddress: string;
+  #remotePort: number;
 
   /** @internal */
   constructor(packet: PacketView, peer: GatewayPeer, gateway: WorkerGatewayApi, state: ClientState) {
     this.id = encodeClientId(packet.localIp, packet.localPort, packet.connectionId);
-    this.remoteAddress = numberToIp(packet.clientIp);
-    this.remotePort = packet.clientPort;
+    this.#remoteAddress = numberToIp(packet.clientIp);
+    this.#remotePort = packet.clientPort;
     this.gatewayAddress = numberToIp(packet.localIp);
     this.gatewayPort = packet.gatewayPort;
     this.gateway = gateway;
     this.#peer = peer;
     this.#connectionId = packet.connectionId;
     this.#state = state;
+  }
+
+  /**
+   * IPv4 address of the client; `0.0.0.0` where it has none (IPv6). Until `onWebSocketConnect` that of the proxy, if one has
+   * told of the client in the handshake (`trustedProxies`).
+   */
+  get remoteAddress(): string {
+    return this.#remoteAddress;
+  }
+
+  /** 0 where a proxy has told the address and no port. */
+  get remotePort(): number {
+    return this.#remotePort;
+  }
+
+  /** @internal The gateway has learned where it really comes from. */
+  cameFrom(packet: PacketView): void {
+    this.#remoteAddress = numberToIp(packet.clientIp);
+    this.#remotePort = packet.clientPort;
   }
 
   /**

@@ -26,9 +26,9 @@ export class Group<Connection = unknown> {
 export class ClientEntry<Connection = unknown> {
   readonly connectionId: number;
   readonly connection: Connection;
-  /** IPv4 of the client as a number; 0 where it has none. */
-  readonly clientIp: number;
-  readonly clientPort: number;
+  /** IPv4 of the client as a number; 0 where it has none. Behind a proxy that is trusted the handshake tells. */
+  clientIp: number;
+  clientPort: number;
   /** PHP-serialized text, as it came; empty: none. Replaced, never changed in place. */
   session: Buffer = NO_SESSION;
   uid: string | null = null;
@@ -148,6 +148,10 @@ export class Clients<Connection = unknown> {
     group.members.set(entry.connection, entry);
     if (found === undefined) this.#groups.set(name, group);
     return found === undefined;
+  }
+
+  isIn(entry: ClientEntry<Connection>, name: string): boolean {
+    return this.#groups.get(name)?.members.has(entry.connection) ?? false;
   }
 
   leaveGroup(entry: ClientEntry<Connection>, name: string): void {

@@ -18,7 +18,6 @@ interface GatewayPlace {
 export class GatewayConnection {
   /** The client id that workers know, 20 hex digits. */
   readonly id: string;
-  readonly remotePort: number;
   /** The public port it came in by. */
   readonly gatewayPort: number;
   /** A place for what your code keeps of this client. It stays in this process. */
@@ -31,12 +30,16 @@ export class GatewayConnection {
   constructor(client: GatewayClientEntry, place: GatewayPlace) {
     this.#client = client;
     this.id = encodeClientId(place.localIp, place.localPort, client.connectionId);
-    this.remotePort = client.clientPort;
     this.gatewayPort = place.gatewayPort;
   }
 
   get remoteAddress(): string {
     return this.#client.connection.remoteAddress;
+  }
+
+  /** 0 where a proxy has told the address and no port. */
+  get remotePort(): number {
+    return this.#client.clientPort;
   }
 
   /** The session as workers wrote it last, read-only: what is changed here goes nowhere. `{}` for one that can't be read. */

@@ -4,10 +4,12 @@ import {
   ConnectionCounters,
   type ConnectionLimits,
   type ConnectionOwner,
+  Entrance,
   endedConnection,
   Listener,
   type ListenerTls,
   type NetAddress,
+  type PeerAddress,
   type SharedFrame,
   shareFrame,
   sharePing,
@@ -15,7 +17,13 @@ import {
   type Wire,
 } from '../../core/net/mod.js';
 import { closeAll, counted, listenCodec, untilNoneRemain, type WorkerFigures } from '../../core/process/mod.js';
-import { CLOSE_CODE, type Codec, type HandshakeRequest, type HandshakeResponse } from '../../core/protocols/mod.js';
+import {
+  CLOSE_CODE,
+  type Codec,
+  type HandshakeRequest,
+  type HandshakeResponse,
+  type HandshakeVerdict,
+} from '../../core/protocols/mod.js';
 import { deadlines, type Expiring } from '../../core/timers/mod.js';
 import { type GatewayWorkerError, type LogFields, type Logger, LogThrottle, messageOf } from '../../util/mod.js';
 import type { CommandSource, GatewayLink, GatewayLinkEvents, WorkerPeer } from '../link/mod.js';
@@ -26,7 +34,6 @@ import {
   FLAG_BINARY,
   FLAG_SCALAR,
   FLAGS_REDELIVERED,
-  ipToNumber,
   MAX_PACKET_SIZE,
   numberToIp,
   PACKET_HEAD_BYTES,
@@ -40,20 +47,20 @@ import {
   websocketConnectBody,
 } from '../protocol/mod.js';
 import { Absences } from './absences.js';
+import { Admission, clientIpOf } from './admission.js';
 import { ClientEntry, Clients } from './clients.js';
 import { COMMANDS } from './commands/mod.js';
-import type { CommandHandler, GatewayClientEntry, GatewayContext } from './context.js';
+import type { CommandHandler, GatewayClientEntry, GatewayContext, PassedLimit } from './context.js';
 import { GatewayConnection } from './gateway-connection.js';
 import { Heartbeat, sendsPing } from './heartbeat.js';
 import { Keepers } from './keepers.js';
-import type { GatewayOptions } from './options.js';
+import type { ClientLimits, GatewayOptions } from './options.js';
 import { faultOfAnswer, type RoutedEvent, type Router, WorkerTable } from './own-router.js';
 import { BindingRouter } from './router.js';
 import { THREW, UserCode } from './user-code.js';
 import { type WaitingEvent, WaitingRoom } from './waiting-room.js';
 import { WebSocketPings } from './websocket-pings.js';
 
-const FORBIDDEN = Buffer.from('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
 const NO_BODY = Buffer.alloc(0);
 /** Says to a worker that leaves that it has been sent its last event. */
 const LAST_EVENT = packetHead({ cmd: Command.DRAIN, flag: FLAG_SCALAR });
@@ -70,6 +77,11 @@ const ROUTED_EVENT: Readonly<Record<EventCommand, RoutedEvent>> = {
   [Command.ON_WEBSOCKET_CONNECT]: 'onWebSocketConnect',
   [Command.ON_MESSAGE]: 'onMessage',
   [Command.ON_CLOSE]: 'onClose',
+};
+
+const PASSED_LIMITS: Readonly<Record<PassedLimit, { readonly code: string; readonly message: string }>> = {
+  sessionTooLarge: { code: 'GW_GATEWAY_SESSION_TOO_LARGE', message: 'a session is too large; it stays as it was' },
+  tooManyGroups: { code: 'GW_GATEWAY_TOO_MANY_GROUPS', message: 'a client is in too many groups; it joins no more' },
 };
 
 const WAITING_CHECK_MS = 250;
@@ -103,6 +115,11 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   };
   /** Events that were sent once more. */
   redelivered = 0;
+  /** Commands that were not carried out because of a limit. */
+  readonly droppedCommands: Record<PassedLimit, number> = {
+    sessionTooLarge: 0,
+    tooManyGroups: 0,
+  };
   /** Clients that were closed because they did not sign in. */
   signInTimeouts = 0;
   /** Commands of workers and programs that could not be carried out. */
@@ -117,6 +134,8 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   readonly #logger: Logger;
   readonly #throttle = new LogThrottle();
   readonly #link: GatewayLink;
+  readonly #entrance: Entrance;
+  readonly #admission: Admission;
   readonly #listener: ReturnType<MakeListener>;
   readonly #router: BindingRouter;
   readonly #ownRouter: Router | null;
@@ -163,6 +182,10 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#limits = Object.freeze({
       maxPackageSize: options.maxPackageSize,
       maxSendBufferSize: options.sendToClientBufferSize,
+      maxHandshakeSize: options.maxHandshakeSize,
+      maxFragments: options.maxFragments,
+      maxMessagesPerSecond: options.maxMessagesPerSecond,
+      maxBytesPerSecond: options.maxBytesPerSecond,
       handshakeTimeout: options.handshakeTimeout,
       closeTimeout: options.closeTimeout,
     });
@@ -179,7 +202,19 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#heartbeat = new Heartbeat(options.pingInterval, options.pingNotResponseLimit, sendsPing(options.pingData));
     const pings = options.pingInterval === 0 && this.codec.encodePing !== undefined;
     this.#pings = new WebSocketPings(pings ? options.webSocketPingInterval : 0);
-    this.#listener = makeListener(address, (wire) => this.#accept(wire), this.#tls());
+    this.#entrance = new Entrance(
+      options,
+      (error, peer) => this.#refused(error, peer),
+      (check) => (origin, request) => this.#userCode.call('origins', check, origin, request) === true,
+    );
+    this.#admission = new Admission(this.#entrance, options.authenticate, this.#userCode);
+    this.#listener = makeListener(
+      address,
+      (wire, from) => this.#accept(wire, from),
+      this.#entrance.door,
+      this.#tls(),
+      this.#entrance.proxy(options.handshakeTimeout),
+    );
   }
 
   /** The public port. */
@@ -192,8 +227,9 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   }
 
   figures(): WorkerFigures {
-    const { connections, sendFail, requests, sendBufferFull, protocolErrors, tlsRefused } = this.counters;
+    const { connections, sendFail, requests, sendBufferFull, protocolErrors, rateLimited, tlsRefused } = this.counters;
     const { droppedEvents, signInTimeouts, unusableCommands, failedHooks } = this;
+    const { sessionTooLarge, tooManyGroups } = this.droppedCommands;
     const { up, down, ...link } = this.#link.figures();
     let queuedBytes = link.queuedBytes + this.#waiting.bytes;
     // Measured: of 50,000 clients this takes less than ten milliseconds.
@@ -206,9 +242,15 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
       links: { up, down },
       dropped: counted({
         ...droppedEvents,
+        sessionTooLarge,
+        tooManyGroups,
         sendBufferFull,
         protocolErrors,
+        rateLimited,
         tlsRefused,
+        ...this.#entrance.door.dropped,
+        ...this.#entrance.dropped,
+        unauthenticated: this.#admission.unauthenticated,
         signInTimeouts,
         unusableCommands,
         failedHooks,
@@ -284,9 +326,27 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     }
   }
 
-  onHandshake(connection: TcpConnection, request: HandshakeRequest, response: HandshakeResponse): boolean {
+  onHandshake(connection: TcpConnection, request: HandshakeRequest, response: HandshakeResponse): HandshakeVerdict {
     const client = connection.context as GatewayClientEntry;
-    if (!this.#admits(client, request, response)) return false;
+    const refusal = this.#admission.ask(client, request, (one) => this.#viewOf(one));
+    if (!(refusal instanceof Promise)) return this.#shakesHands(client, request, response, refusal);
+    refusal.then((late) => {
+      // It may have left, or have been left, while it waited.
+      if (connection.status === 'established' && this.#shakesHands(client, request, response, late)) connection.admit();
+    });
+    return 'later';
+  }
+
+  #shakesHands(
+    client: GatewayClientEntry,
+    request: HandshakeRequest,
+    response: HandshakeResponse,
+    refusal: Buffer | null,
+  ): boolean {
+    const { connection } = client;
+    if (refusal !== null) connection.refuse(refusal);
+    else this.#askHook(client, request, response);
+    if (connection.status !== 'established') return false;
     const body = websocketConnectBody({
       ...request,
       remoteAddress: connection.remoteAddress,
@@ -317,6 +377,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     if (!this.#waiting.has(client)) this.#router.clientLeft(client);
     this.clients.remove(client);
     this.#keepers.gone(client);
+    this.#entrance.door.leave(connection.remoteAddress);
     const { onClose } = this.#options;
     if (onClose !== null) this.#userCode.call('onClose', onClose, this.#viewOf(client));
   }
@@ -437,7 +498,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   /** @internal Its time to sign in is over. */
   signInExpired(client: GatewayClientEntry, signIn: Expiring): void {
     const { signInTimeout } = this.#options;
-    // What it signs in with may have come and lie unread.
+    // What it signs in with may have come and lie unread. Not so with one that sends too fast: it could put this off for ever.
     if (client.connection.paused) {
       deadlines.set(signIn, signInTimeout);
       return;
@@ -447,6 +508,16 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     const fields = { seconds: signInTimeout, ...this.#facts(client) };
     this.#warn('a client did not sign in in time; it is closed', fields);
     client.connection.close(undefined, CLOSE_CODE.policyViolation, 'sign in');
+  }
+
+  get clientLimits(): ClientLimits {
+    return this.#options;
+  }
+
+  beyondLimit(client: GatewayClientEntry, limit: PassedLimit, fields: LogFields): void {
+    this.droppedCommands[limit]++;
+    const { code, message } = PASSED_LIMITS[limit];
+    this.#warn(message, { code, ...fields, ...this.#facts(client) });
   }
 
   unusable(packet: PacketView, message: string, fields: LogFields = {}): void {
@@ -465,20 +536,24 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     if (passed !== null) this.#logger.error(message, passed);
   }
 
+  #refused({ code, message, fields }: GatewayWorkerError, peer: string): void {
+    this.#warn(message, { code, client: peer, ...fields }, code);
+  }
+
   #tls(): ListenerTls | null {
     const { tls: options, handshakeTimeout } = this.#options;
     if (options === null) return null;
     const onRefused = (error: GatewayWorkerError, peer: string) => {
       this.counters.tlsRefused++;
-      this.#warn(error.message, { code: error.code, client: peer, ...error.fields }, error.code);
+      this.#refused(error, peer);
     };
     return { options, handshakeTimeout, onRefused };
   }
 
-  #accept(wire: Wire): void {
+  #accept(wire: Wire, from: PeerAddress | null): void {
     const connection = new TcpConnection(wire, this.codec, this, this.#limits);
-    const ip = ipToNumber(connection.remoteAddress.replace(/^::ffff:/, '')) ?? 0;
-    const client = this.clients.add(connection, ip, connection.remotePort);
+    if (from !== null) connection.cameFrom(from);
+    const client = this.clients.add(connection, clientIpOf(connection), connection.remotePort);
     connection.context = client;
     const { onConnect } = this.#options;
     if (onConnect !== null) {
@@ -496,17 +571,12 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#event(client, Command.ON_CONNECT, NO_BODY, 0, 0, FLAG_SCALAR);
   }
 
-  #admits(client: GatewayClientEntry, request: HandshakeRequest, response: HandshakeResponse): boolean {
+  #askHook(client: GatewayClientEntry, request: HandshakeRequest, response: HandshakeResponse): void {
     const { onWebSocketConnect: hook } = this.#options;
-    if (hook === null) return true;
-    const { connection } = client;
+    if (hook === null) return;
     const said = this.#userCode.call('onWebSocketConnect', hook, this.#viewOf(client), request, response);
-    if (connection.status !== 'established') return false;
-    // It decides who may come in: one that fails lets nobody in.
-    if (said !== false && said !== THREW) return true;
-    connection.writeProtocol(FORBIDDEN);
-    connection.close();
-    return false;
+    // It decides who may come in: one that fails lets nobody in. Closed before its answer, a client gets status 403.
+    if (said === false || said === THREW) client.connection.close();
   }
 
   /** Hands one event to the client's worker, or has it wait for one. */
@@ -771,7 +841,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
   #beat(): void {
     let frame: SharedFrame | null = null;
     for (const client of this.clients.all) {
-      // One that is not read can't show that it is there.
+      // One that we pause can't show that it is there. One that sends too fast could: with a message less.
       if (client.connection.paused) continue;
       const action = this.#heartbeat.tick(client);
       if (action === 'destroy') {
@@ -788,7 +858,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     for (const client of this.clients.all) {
       const { connection } = client;
       // One that is not read can't show that it is there. Handshakes and closing connections have deadlines of their own.
-      if (connection.paused || !connection.ready) {
+      if (!connection.receiving || !connection.ready) {
         this.#pings.excuse(client);
         continue;
       }

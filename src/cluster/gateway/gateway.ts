@@ -1,4 +1,12 @@
-import { checkTls, hostPort, type NetAddress, parseAddress, type TcpConnection } from '../../core/net/mod.js';
+import {
+  checkEntrance,
+  checkLinkTls,
+  checkTls,
+  hostPort,
+  type NetAddress,
+  parseAddress,
+  type TcpConnection,
+} from '../../core/net/mod.js';
 import {
   BaseWorker,
   checkPerMessageDeflate,
@@ -52,10 +60,16 @@ export class Gateway extends BaseWorker {
     this.user = this.#options.user;
     this.group = this.#options.group;
     this.reloadable = this.#options.reloadable;
-    const { startPort, count, protocol, tls, perMessageDeflate } = this.#options;
+    const { startPort, count, protocol, tls, perMessageDeflate, authenticate, linkTls } = this.#options;
     checkProtocolScheme('Gateway', this.#address, protocol);
     checkPerMessageDeflate('Gateway', this.#address, perMessageDeflate);
+    checkEntrance('Gateway', this.#address, this.#options);
+    if (authenticate !== null && this.#address.scheme !== 'websocket') {
+      const text = `Gateway: authenticate goes with websocket://, not ${this.#address.text}`;
+      throw new OptionsError('GW_OPTION_INVALID', text, { address: this.#address.text });
+    }
     if (tls !== null) checkTls('Gateway', tls);
+    if (linkTls !== null) checkLinkTls('Gateway', linkTls);
     if (startPort + count - 1 > 65_535) {
       throw new OptionsError(
         'GW_OPTION_INVALID',
@@ -108,13 +122,14 @@ export class Gateway extends BaseWorker {
   }
 
   async start(context: ProcessContext): Promise<void> {
-    const { lanIp, secretKey, sendToWorkerBufferSize, maxUnacknowledgedBytes, workerTimeout } = this.#options;
+    const { lanIp, secretKey, linkTls, sendToWorkerBufferSize, maxUnacknowledgedBytes, workerTimeout } = this.#options;
     const link = this.makeLink({
       lanIp,
       lanPort: this.#innerPort(this.id),
       listenIp: this.#innerHost(),
       registerAddresses: this.#registerAddresses,
       secretKey,
+      linkTls,
       sendToWorkerBufferSize,
       maxUnacknowledgedBytes,
       workerTimeout,

@@ -1,4 +1,13 @@
-import { CONNECTION_LIMITS, type ConnectionLimits, type TlsListenOptions } from '../../core/net/mod.js';
+import {
+  CONNECTION_LIMITS,
+  type ConnectionLimits,
+  DOOR_LIMITS,
+  type DoorLimits,
+  ENTRANCE_DEFAULTS,
+  type EntranceOptions,
+  type LinkTlsOptions,
+  type TlsListenOptions,
+} from '../../core/net/mod.js';
 import {
   ACCOUNT_CHECKS,
   ACCOUNT_DEFAULTS,
@@ -28,6 +37,7 @@ import {
 } from '../../util/mod.js';
 import { registerAddressCheck } from '../link/mod.js';
 import { ipToNumber, MAX_REDELIVERIES } from '../protocol/mod.js';
+import type { Authenticate } from './admission.js';
 import type { GatewayConnection } from './gateway-connection.js';
 import type { ConnectedWorker, Router } from './own-router.js';
 import type { BalanceMode } from './router.js';
@@ -42,8 +52,8 @@ export interface GatewayHooks {
   /** A client is gone and its workers have been told; it has no uid and no groups any more. */
   onClose: ((client: GatewayConnection) => unknown) | null;
   /**
-   * A WebSocket handshake is right and not yet answered. Returning false, or throwing, refuses it with status 403; closing
-   * the client refuses it without an answer. Header lines may be added to `response`.
+   * A WebSocket handshake is right and not yet answered. Returning false, throwing or closing the client refuses it with
+   * status 403. Header lines may be added to `response`.
    */
   onWebSocketConnect:
     | ((client: GatewayConnection, request: HandshakeRequest, response: HandshakeResponse) => unknown)
@@ -54,8 +64,25 @@ export interface GatewayHooks {
   onBusinessWorkerClose: ((worker: ConnectedWorker) => unknown) | null;
 }
 
+/** What workers may keep of one client in a gateway. 0: any amount. */
+export interface ClientLimits {
+  /** Groups a client may be in at a time; default 10,000. Beyond it `joinGroup` does nothing but be counted and logged. */
+  maxGroupsPerClient: number;
+  /**
+   * Bytes of a client's session as PHP serializes it; default 1,048,576. It travels with every event of the client. A change
+   * beyond it is refused, counted and logged, and the session stays as it was.
+   */
+  maxSessionSize: number;
+}
+
 /** Options of a Gateway. Times in seconds, sizes in bytes. Names and defaults are the original's where it has them. */
-export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSize'>, GatewayHooks, AccountOptions {
+export interface GatewayOptions
+  extends Omit<ConnectionLimits, 'maxSendBufferSize'>,
+    DoorLimits,
+    EntranceOptions,
+    ClientLimits,
+    GatewayHooks,
+    AccountOptions {
   /** Shown in logs and status; default `Gateway`. */
   name: string;
   /** Processes; default 1. They share the public port; each has an inner port of its own. */
@@ -73,10 +100,20 @@ export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSiz
   /** Shared by everything in the cluster; default empty: whoever reaches the inner port may command. */
   secretKey: string;
   /**
+   * TLS on links and to the Register, both sides with a certificate: `{ ca, cert, key }`, the same kind in the whole cluster;
+   * default null: none. Not with peers of the original.
+   */
+  linkTls: LinkTlsOptions | null;
+  /**
    * Where there is no heartbeat (`pingInterval` 0), seconds between pings of the WebSocket protocol, which browsers answer by
    * themselves; default 25, 0: none. A client from whom not a byte comes for an interval after a ping is cut off.
    */
   webSocketPingInterval: number;
+  /**
+   * Asked at the WebSocket handshake, before `onWebSocketConnect`: true lets the client in, false or an object with a status
+   * refuses it; may be async. Throwing refuses with status 500. Default null: nobody is asked.
+   */
+  authenticate: Authenticate | null;
   /** Seconds between heartbeats; default 0: none. */
   pingInterval: number;
   /** How many heartbeats a client may leave unanswered; default 0: any number. */
@@ -121,7 +158,13 @@ export interface GatewayOptions extends Omit<ConnectionLimits, 'maxSendBufferSiz
   perMessageDeflate: boolean | Partial<PerMessageDeflateOptions>;
 }
 
+const { maxSendBufferSize: _sendToClient, ...limitDefaults } = CONNECTION_LIMITS;
+const { maxSendBufferSize: _checkOfIt, ...limitChecks } = LIMIT_CHECKS;
+
 export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
+  ...limitDefaults,
+  ...DOOR_LIMITS,
+  ...ENTRANCE_DEFAULTS,
   ...ACCOUNT_DEFAULTS,
   name: 'Gateway',
   count: 1,
@@ -131,6 +174,7 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   innerTcpWorkerListen: '',
   registerAddress: '127.0.0.1:1236',
   secretKey: '',
+  linkTls: null,
   webSocketPingInterval: 25,
   pingInterval: 0,
   pingNotResponseLimit: 0,
@@ -144,12 +188,12 @@ export const GATEWAY_DEFAULTS: Readonly<GatewayOptions> = Object.freeze({
   sendToClientBufferSize: 1_024_000,
   maxWaitingBytes: 10_240_000,
   maxWaitingTime: 10,
-  maxPackageSize: CONNECTION_LIMITS.maxPackageSize,
-  handshakeTimeout: CONNECTION_LIMITS.handshakeTimeout,
-  closeTimeout: CONNECTION_LIMITS.closeTimeout,
+  maxGroupsPerClient: 10_000,
+  maxSessionSize: 1_048_576,
   protocol: null,
   tls: null,
   perMessageDeflate: false,
+  authenticate: null,
   onConnect: null,
   onClose: null,
   onWebSocketConnect: null,
@@ -165,10 +209,9 @@ const routerCheck: Check = (value) => {
   return expected === undefined ? undefined : `${expected} or a function`;
 };
 
-const { maxPackageSize, handshakeTimeout, closeTimeout } = LIMIT_CHECKS;
-
 export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   ...ACCOUNT_CHECKS,
+  ...limitChecks,
   name: nonEmptyText,
   count: integer(1, 1024),
   reloadable: flag,
@@ -177,6 +220,7 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   innerTcpWorkerListen: text,
   registerAddress: registerAddressCheck,
   secretKey: text,
+  linkTls: orNull(object),
   webSocketPingInterval: seconds(),
   pingInterval: seconds(),
   pingNotResponseLimit: integer(0, 1_000_000),
@@ -190,12 +234,12 @@ export const GATEWAY_CHECKS: Checks<GatewayOptions> = {
   sendToClientBufferSize: integer(1),
   maxWaitingBytes: integer(0),
   maxWaitingTime: seconds(),
-  maxPackageSize,
-  handshakeTimeout,
-  closeTimeout,
+  maxGroupsPerClient: integer(0),
+  maxSessionSize: integer(0),
   protocol: orNull(protocolCheck),
   tls: orNull(object),
   perMessageDeflate: perMessageDeflateCheck,
+  authenticate: orNull(callback),
   onConnect: orNull(callback),
   onClose: orNull(callback),
   onWebSocketConnect: orNull(callback),

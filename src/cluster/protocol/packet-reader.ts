@@ -193,12 +193,13 @@ export interface PacketReaderLimits {
 /** The reading side of a link: bytes to packets. */
 export class PacketReader extends LengthReader<PacketSink> {
   protected readonly prefixBytes = PACKET_HEAD_BYTES;
-  readonly #maxPacketSize: number;
+  /** Counts from the next packet on. */
+  maxPacketSize: number;
   readonly #view = new PacketView();
 
   constructor(limits: PacketReaderLimits = {}) {
     super();
-    this.#maxPacketSize = limits.maxPacketSize ?? PHP_MAX_PACKET_SIZE;
+    this.maxPacketSize = limits.maxPacketSize ?? PHP_MAX_PACKET_SIZE;
   }
 
   protected measure(buffer: Buffer, start: number, end: number): number | LinkProtocolError {
@@ -206,7 +207,7 @@ export class PacketReader extends LengthReader<PacketSink> {
     const total = readUint32(buffer, start);
     // The original waits for ever at 0, and reads 1 to 27 as packets and loses its place.
     if (total < PACKET_HEAD_BYTES) return lengthError(total);
-    if (total > this.#maxPacketSize) return packetTooLarge(total, this.#maxPacketSize);
+    if (total > this.maxPacketSize) return packetTooLarge(total, this.maxPacketSize);
     if (end - start < PACKET_HEAD_BYTES) return 0;
     const extLength = readUint32(buffer, start + 24);
     if (extLength > total - PACKET_HEAD_BYTES) return extError(extLength, total);

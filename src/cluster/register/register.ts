@@ -4,8 +4,14 @@ import {
   ConnectionCounters,
   type ConnectionLimits,
   type ConnectionOwner,
+  checkLinkTls,
+  DOOR_LIMITS,
+  Door,
   hostPort,
+  type LinkTlsOptions,
   Listener,
+  type ListenerTls,
+  linkServerTls,
   type NetAddress,
   parseAddress,
   sendQueues,
@@ -24,7 +30,6 @@ import {
   type StopPhase,
   type WorkerFigures,
 } from '../../core/process/mod.js';
-import { textCodec } from '../../core/protocols/mod.js';
 import { deadlines, type Expiring } from '../../core/timers/mod.js';
 import {
   type Checks,
@@ -34,6 +39,8 @@ import {
   type Logger,
   LogThrottle,
   nonEmptyText,
+  object,
+  orNull,
   readOptions,
   sameSecret,
   seconds,
@@ -42,6 +49,7 @@ import {
 } from '../../util/mod.js';
 import { broadcastAddressesLine, parseRegisterLine } from '../protocol/mod.js';
 import { AddressBook } from './address-book.js';
+import { EXPLANATION, registerCodec } from './register-codec.js';
 
 /** Options of a Register. */
 export interface RegisterOptions extends AccountOptions {
@@ -51,8 +59,18 @@ export interface RegisterOptions extends AccountOptions {
   reloadable: boolean;
   /** Shared by everything in the cluster; default empty. */
   secretKey: string;
-  /** Largest line taken, in bytes; default 10,485,760, as the original. */
+  /**
+   * TLS on its port and on links, both sides with a certificate: `{ ca, cert, key }`, the same kind in the whole cluster;
+   * default null: none. Not with peers of the original.
+   */
+  linkTls: LinkTlsOptions | null;
+  /**
+   * Largest line taken, in bytes; default 131,072. What is said to a Register is short, and anybody may say it: the original's
+   * 10,485,760 would be memory for strangers.
+   */
   maxPackageSize: number;
+  /** Connections at a time, of gateways, workers and programs; default 10,000, 0: any number. */
+  maxConnections: number;
   /**
    * Seconds in which a gateway or worker that pings (those that reach it under another address than 127.0.0.1 do, every 25 s)
    * says nothing until it counts as gone; default 60, 0: never.
@@ -65,7 +83,9 @@ export const REGISTER_DEFAULTS: Readonly<RegisterOptions> = Object.freeze({
   name: 'Register',
   reloadable: false,
   secretKey: '',
-  maxPackageSize: CONNECTION_LIMITS.maxPackageSize,
+  linkTls: null,
+  maxPackageSize: 131_072,
+  maxConnections: 10_000,
   peerTimeout: 60,
 });
 
@@ -74,7 +94,9 @@ export const REGISTER_CHECKS: Checks<RegisterOptions> = {
   name: nonEmptyText,
   reloadable: flag,
   secretKey: text,
+  linkTls: orNull(object),
   maxPackageSize: integer(1),
+  maxConnections: integer(0),
   peerTimeout: seconds(),
 };
 
@@ -107,6 +129,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
   readonly #book = new AddressBook<TcpConnection>();
   readonly #connections = new Set<TcpConnection>();
   readonly #throttle = new LogThrottle();
+  readonly #door: Door;
   #listener: Listener | null = null;
   #logger: Logger = silentLogger;
 
@@ -118,11 +141,16 @@ export class Register extends BaseWorker implements ConnectionOwner {
     super();
     this.#address = parseAddress(address, ['text', 'tcp']);
     this.#options = readOptions('Register', REGISTER_DEFAULTS, REGISTER_CHECKS, options);
+    if (this.#options.linkTls !== null) checkLinkTls('Register', this.#options.linkTls);
     this.name = this.#options.name;
     this.user = this.#options.user;
     this.group = this.#options.group;
     this.reloadable = this.#options.reloadable;
     this.#limits = Object.freeze({ ...CONNECTION_LIMITS, maxPackageSize: this.#options.maxPackageSize });
+    const { maxConnections } = this.#options;
+    this.#door = new Door({ ...DOOR_LIMITS, maxConnections }, ({ code, message }, peer) =>
+      this.#warn(message, peer, code, code),
+    );
   }
 
   /** The port listened on; 0 before it is. */
@@ -137,7 +165,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
 
   async start(context: ProcessContext): Promise<void> {
     this.#logger = context.logger;
-    this.#listener = new Listener(this.#address, (wire) => this.#accept(wire));
+    this.#listener = new Listener(this.#address, (wire) => this.#accept(wire), this.#door, this.#tls());
     await this.#listener.listen(true);
   }
 
@@ -148,8 +176,9 @@ export class Register extends BaseWorker implements ConnectionOwner {
   }
 
   override figures(): WorkerFigures {
-    const { connections, sendFail, requests, sendBufferFull, protocolErrors } = this.counters;
+    const { connections, sendFail, requests, sendBufferFull, protocolErrors, tlsRefused } = this.counters;
     const { refused, silentPeers } = this;
+    const { tooManyConnections, acceptErrors } = this.#door.dropped;
     const { gateways, workers } = this.#book.size;
     return {
       connections,
@@ -158,7 +187,15 @@ export class Register extends BaseWorker implements ConnectionOwner {
       queuedBytes: sendQueues(this.#connections),
       // Who is to come is not known here.
       links: { up: gateways + workers, down: 0 },
-      dropped: counted({ sendBufferFull, refused, silentPeers, protocolErrors: protocolErrors - refused }),
+      dropped: counted({
+        sendBufferFull,
+        refused,
+        silentPeers,
+        protocolErrors: protocolErrors - refused,
+        tlsRefused,
+        tooManyConnections,
+        acceptErrors,
+      }),
     };
   }
 
@@ -170,7 +207,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
     (connection.context as Patience).heard();
     const message = parseRegisterLine(buffer.toString('utf8', start, end));
     if ('fault' in message) {
-      this.#refuse(connection, message.fault, message.fault === 'malformed' ? `${EXPLANATION}\n` : null);
+      this.#refuse(connection, message.fault, message.fault === 'malformed' ? EXPLANATION : null);
       return;
     }
     switch (message.event) {
@@ -199,7 +236,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
   onOpen(): void {}
 
   onFail(connection: TcpConnection, error: GatewayWorkerError): void {
-    this.#warn(error.message, connection, error.code, error.code);
+    this.#warn(error.message, peerOf(connection), error.code, error.code);
   }
 
   onFull(): void {}
@@ -209,11 +246,22 @@ export class Register extends BaseWorker implements ConnectionOwner {
   onClose(connection: TcpConnection): void {
     deadlines.delete(connection.context as Patience);
     this.#connections.delete(connection);
+    this.#door.leave(connection.remoteAddress);
     this.#tell(this.#book.left(connection));
   }
 
+  #tls(): ListenerTls | null {
+    const { linkTls } = this.#options;
+    if (linkTls === null) return null;
+    const onRefused = ({ code, message }: GatewayWorkerError, peer: string) => {
+      this.counters.tlsRefused++;
+      this.#warn(message, peer, code, code);
+    };
+    return { options: linkServerTls(linkTls), handshakeTimeout: FIRST_LINE_SECONDS, onRefused };
+  }
+
   #accept(wire: Wire): void {
-    const connection = new TcpConnection(wire, textCodec, this, this.#limits);
+    const connection = new TcpConnection(wire, registerCodec, this, this.#limits);
     const patience = new Patience(this, connection);
     connection.context = patience;
     this.#connections.add(connection);
@@ -230,7 +278,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
     this.silentPeers++;
     const { peerTimeout } = this.#options;
     const message = `who has pinged says nothing any more for ${peerTimeout} s; the connection is ended`;
-    this.#warn(message, connection, 'GW_REGISTER_SILENT');
+    this.#warn(message, peerOf(connection), 'GW_REGISTER_SILENT');
     connection.destroy();
   }
 
@@ -250,15 +298,15 @@ export class Register extends BaseWorker implements ConnectionOwner {
 
   #refuse(connection: TcpConnection, reason: string, reply: string | null): void {
     this.counters.protocolErrors++;
-    this.#warn(`a connection was refused: ${reason}`, connection, 'GW_REGISTER_REFUSED');
+    this.#warn(`a connection was refused: ${reason}`, peerOf(connection), 'GW_REGISTER_REFUSED');
     if (reply !== null) connection.send(reply, RAW);
     connection.close();
     // It may take its time to hang up; nobody is to be sent to it meanwhile.
     this.#tell(this.#book.left(connection));
   }
 
-  #warn(message: string, connection: TcpConnection, code: string, alike = message): void {
-    const fields = { code, peer: hostPort(connection.remoteAddress, connection.remotePort) };
+  #warn(message: string, peer: string, code: string, alike = message): void {
+    const fields = { code, peer };
     const passed = this.#throttle.pass(alike, performance.now(), fields);
     if (passed !== null) this.#logger.warn(message, passed);
   }
@@ -292,5 +340,6 @@ class Patience implements Expiring {
   }
 }
 
-const EXPLANATION =
-  'This is the Register of a GatewayWorker cluster: it speaks newline-terminated JSON and serves no clients.';
+function peerOf({ remoteAddress, remotePort }: TcpConnection): string {
+  return hostPort(remoteAddress, remotePort);
+}

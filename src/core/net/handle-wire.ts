@@ -25,6 +25,8 @@ export class HandleWire implements Wire {
   readonly #addresses: LocalAddresses | null;
   #end: WireEnd | null = null;
   #reading = false;
+  /** What others have read before; it comes first. */
+  #early: Buffer | null;
   #marked = false;
   /** Our side is being hung up, or was. */
   #ending = false;
@@ -32,9 +34,10 @@ export class HandleWire implements Wire {
   #written = false;
   #read = false;
 
-  private constructor(handle: Handle, addresses: LocalAddresses | null) {
+  private constructor(handle: Handle, addresses: LocalAddresses | null, early: Buffer | null = null) {
     this.#handle = handle;
     this.#addresses = addresses;
+    this.#early = early;
     // Now or never: when it is gone, which a handler of the end wants to know of whom, it can't be asked.
     const { address, port } = addresses === null ? addressOf(handle, 'getpeername') : NO_ADDRESS;
     this.remoteAddress = addresses?.host ?? address;
@@ -71,19 +74,21 @@ export class HandleWire implements Wire {
   }
 
   /**
-   * Takes the handle of a socket that has just connected; null: it must keep it.
+   * Takes the handle of a socket that has connected, and what it has read; null: it must keep it.
    *
    * @param addresses for a Unix socket
    */
-  static takeOver(socket: Socket, addresses: LocalAddresses | null): HandleWire | null {
+  static takeOver(socket: Socket, addresses: LocalAddresses | null = null): HandleWire | null {
     // What it was handed before it was connected it has yet to write.
     if (socket instanceof TLSSocket || socket.writableLength > 0) return null;
     const holder = socket as unknown as { _handle: unknown };
     const handle = holder._handle;
     if (stream === null || !isHandle(handle) || (addresses === null && !isTcp(handle))) return null;
+    const early: Buffer | null = socket.readableLength > 0 ? socket.read() : null;
+    handle.readStop();
     holder._handle = null;
     socket.destroy();
-    return new HandleWire(handle, addresses);
+    return new HandleWire(handle, addresses, early);
   }
 
   get encrypted(): boolean {
@@ -142,15 +147,16 @@ export class HandleWire implements Wire {
   pause(): void {
     if (this.destroyed || !this.#reading) return;
     this.#reading = false;
-    this.#handle.readStop();
+    if (this.#early === null) this.#handle.readStop();
   }
 
   resume(): void {
     // Asked to begin when it has begun, a handle answers with an error.
     if (this.destroyed || this.#read || this.#reading) return;
     this.#reading = true;
-    const error = this.#handle.readStart();
-    if (error !== 0) this.#fail(error, 'read');
+    // Not now: who attaches is not ready for it.
+    if (this.#early === null) this.#startReading();
+    else setImmediate(deliverEarly, this);
   }
 
   end(): void {
@@ -171,6 +177,16 @@ export class HandleWire implements Wire {
   }
 
   // ---- below: for the listeners of this file ----
+
+  /** @internal */
+  deliverEarly(): void {
+    const early = this.#early;
+    if (early === null || !this.#reading || this.destroyed) return;
+    this.#early = null;
+    // Started first: whoever gets the bytes may stop it. Nothing else can come during this call.
+    this.#startReading();
+    this.#end?.receive(early);
+  }
 
   /** @internal @param count bytes in the read buffer, or what the system has to say, below 0 */
   didRead(count: number): void {
@@ -198,6 +214,11 @@ export class HandleWire implements Wire {
     this.#written = true;
     if (this.#read) this.destroy();
     this.#end?.finished();
+  }
+
+  #startReading(): void {
+    const error = this.#handle.readStart();
+    if (error !== 0) this.#fail(error, 'read');
   }
 
   #peerEnded(): void {
@@ -239,6 +260,10 @@ let spareRequest: WriteRequest | null = null;
 
 function onRead(this: Handle): void {
   if (stream !== null) this[kWire]?.didRead(stream.streamBaseState[stream.kReadBytesOrError] as number);
+}
+
+function deliverEarly(wire: HandleWire): void {
+  wire.deliverEarly();
 }
 
 function afterWrite(this: WriteRequest, status: number): void {

@@ -1,11 +1,15 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Server as TlsServer } from 'node:tls';
+import type { TLSSocket, Server as TlsServer } from 'node:tls';
 import { messageOf } from '../../util/mod.js';
+import type { ProxyVersions } from '../protocols/mod.js';
 import { hostPort, type NetAddress } from './address.js';
+import type { Door } from './door.js';
 import { ConnectionError, ListenError } from './errors.js';
 import { HandleWire } from './handle-wire.js';
+import { ProxyReader } from './proxy-reader.js';
 import { SocketWire } from './socket-wire.js';
 import { DEFAULT_MAX_HANDSHAKES, type TlsListenOptions, tlsServer } from './tls.js';
+import type { PeerAddress, TrustedProxies } from './trusted-proxies.js';
 import { KEEP_ALIVE_MS, type Wire } from './wire.js';
 
 /** Connections the kernel may hold before they are accepted; it caps this at its own limit (somaxconn). */
@@ -20,32 +24,63 @@ export interface ListenerTls {
   onRefused(error: ConnectionError, peer: string): void;
 }
 
+/** The PROXY protocol on a listener: each connection begins with a header of a proxy. */
+export interface ListenerProxy {
+  readonly versions: ProxyVersions;
+  /** Who may connect; connections of others are refused. */
+  readonly trusted: TrustedProxies;
+  /** Seconds until the header has to be there. */
+  readonly handshakeTimeout: number;
+}
+
+/** @param from where it comes from, if not from where the wire does: a proxy has said so */
+export type AcceptWire = (wire: Wire, from: PeerAddress | null) => void;
+
+/** A socket in the middle of its TLS handshake. */
+interface Handshake {
+  readonly socket: Socket;
+  readonly from: PeerAddress | null;
+}
+
 /** An open TCP port. */
 export class Listener {
   readonly address: NetAddress;
   readonly #server: Server;
-  readonly #accept: (wire: Wire) => void;
+  readonly #accept: AcceptWire;
+  readonly #door: Door;
   readonly #tls: ListenerTls | null;
+  readonly #proxy: ListenerProxy | null;
   readonly #tlsServer: TlsServer | null = null;
   /** Sockets in the middle of a TLS handshake, by their peer: what a handshake ends with is another object. */
-  readonly #handshakes = new Map<string, Socket>();
+  readonly #handshakes = new Map<string, Handshake>();
+  /** Of sockets whose PROXY header has not come. */
+  readonly #headers = new Set<ProxyReader>();
   readonly #maxHandshakes: number;
   #closed = false;
 
   /**
    * @param accept gets each accepted connection, with TLS once its handshake is done; it may be half open, has no Nagle, and
    *   keepalive after 55 s
+   * @param door is asked about each before that; one that was accepted is the owner's to see out (`door.leave`)
    */
-  constructor(address: NetAddress, accept: (wire: Wire) => void, tls: ListenerTls | null = null) {
+  constructor(
+    address: NetAddress,
+    accept: AcceptWire,
+    door: Door,
+    tls: ListenerTls | null = null,
+    proxy: ListenerProxy | null = null,
+  ) {
     this.address = address;
     this.#accept = accept;
+    this.#door = door;
     this.#tls = tls;
+    this.#proxy = proxy;
     this.#maxHandshakes = tls?.options.maxHandshakes ?? DEFAULT_MAX_HANDSHAKES;
     if (tls !== null) this.#tlsServer = this.#makeTlsServer(tls);
     this.#server = createServer(
       // Who hangs up in the middle of a TLS handshake is gone: half open, it would hold its place until the timeout.
       { allowHalfOpen: tls === null, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS },
-      tls === null ? (socket) => accept(new SocketWire(socket)) : (socket) => this.#shakeHands(socket),
+      (socket) => this.#admit(socket),
     );
   }
 
@@ -79,30 +114,100 @@ export class Listener {
       this.#server.once('error', refuse);
       this.#server.listen({ host, port, backlog: BACKLOG, exclusive }, () => {
         this.#server.off('error', refuse);
-        if (this.#tls === null) HandleWire.takeOverServer(this.#server, this.#accept);
+        // Without a listener it would end the process: any client that finds the process out of descriptors could.
+        this.#server.on('error', (error) => this.#door.acceptFailed(error));
+        if (this.#tls === null && this.#proxy === null) {
+          HandleWire.takeOverServer(this.#server, (wire) => this.#admitWire(wire));
+        }
         resolve();
       });
     });
   }
 
-  /** Takes no further connections, and ends those whose TLS handshake is not done; those that exist live on. */
+  /** Takes no further connections, and ends those that have not got as far as `accept`; those that exist live on. */
   close(): void {
     this.#closed = true;
     this.#server.close();
-    for (const socket of this.#handshakes.values()) socket.destroy();
+    for (const { socket } of this.#handshakes.values()) socket.destroy();
+    for (const header of this.#headers) header.cancel();
+  }
+
+  /** Closed at once and without a word, where it may not come in: that costs least. */
+  #admitWire(wire: Wire): void {
+    const { remoteAddress, remotePort } = wire;
+    if (this.#door.enter(remoteAddress, hostPort(remoteAddress, remotePort))) this.#accept(wire, null);
+    else wire.destroy();
+  }
+
+  #admit(socket: Socket): void {
+    if (this.#tls !== null && this.#tooManyHandshakes(socket)) return;
+    const { remoteAddress = '' } = socket;
+    if (!this.#door.enter(remoteAddress, peerOf(socket))) {
+      socket.destroy();
+    } else if (this.#proxy === null) {
+      this.#goOn(socket, null);
+    } else if (this.#proxy.trusted.has(remoteAddress)) {
+      this.#headers.add(new ProxyReader(socket, this, this.#proxy.versions, this.#proxy.handshakeTimeout));
+    } else {
+      socket.destroy();
+      this.#door.leave(remoteAddress);
+      // One that is gone again, as that of a health check may be, has no address any more.
+      if (remoteAddress !== '') this.#door.headerRefused('it is not from a trusted proxy', peerOf(socket));
+    }
+  }
+
+  /** @internal */
+  headerRead(reader: ProxyReader, from: PeerAddress | null): void {
+    this.#headers.delete(reader);
+    const { socket } = reader;
+    const { remoteAddress = '' } = socket;
+    if (from === null || this.#door.move(remoteAddress, from.address, hostPort(from.address, from.port))) {
+      this.#goOn(socket, from);
+    } else {
+      socket.destroy();
+      this.#door.leave(remoteAddress);
+    }
+  }
+
+  /** @internal */
+  headerMissing(reader: ProxyReader, reason: string | null): void {
+    this.#headers.delete(reader);
+    const { remoteAddress = '' } = reader.socket;
+    this.#door.leave(remoteAddress);
+    if (reason !== null) this.#door.headerRefused(reason, peerOf(reader.socket));
+  }
+
+  /** It is known where it comes from. */
+  #goOn(socket: Socket, from: PeerAddress | null): void {
+    if (this.#tls !== null) this.#shakeHands(socket, from);
+    else if (from === null && this.#proxy === null) this.#accept(new SocketWire(socket), null);
+    else this.#accept(HandleWire.takeOver(socket) ?? new SocketWire(socket), from);
   }
 
   #makeTlsServer(tls: ListenerTls): TlsServer {
     const server = tlsServer(tls.options, tls.handshakeTimeout);
     server.on('secureConnection', (socket) => {
-      this.#handshakes.delete(peerOf(socket));
+      if (this.#closed) {
+        socket.destroy();
+        return;
+      }
+      const peer = peerOf(socket);
+      const from = this.#handshakes.get(peer)?.from ?? null;
+      this.#handshakes.delete(peer);
       socket.allowHalfOpen = true;
-      if (this.#closed) socket.destroy();
-      else this.#accept(new SocketWire(socket));
+      this.#accept(new SocketWire(socket), from);
     });
     server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
       // Its raw socket goes with it, and takes it from the table.
       socket.destroy();
+      // One whose certificate is not accepted is cut off without an error of its own.
+      const { authorizationError } = socket as TLSSocket & { authorizationError: unknown };
+      if (authorizationError) {
+        const reason = String(authorizationError);
+        const text = 'a peer has shown a certificate that is not accepted';
+        tls.onRefused(new ConnectionError('GW_CONNECTION_TLS_HANDSHAKE', text, { reason }), peerOf(socket));
+        return;
+      }
       // Whoever only looks whether the port is open, as load balancers do, has done nothing wrong.
       if (this.#closed || error.code === 'ECONNRESET') return;
       tls.onRefused(refusal(error, tls.handshakeTimeout), peerOf(socket));
@@ -110,17 +215,23 @@ export class Listener {
     return server;
   }
 
-  #shakeHands(socket: Socket): void {
+  #tooManyHandshakes(socket: Socket): boolean {
+    const limit = this.#maxHandshakes;
+    if (this.#handshakes.size + this.#headers.size < limit) return false;
+    socket.destroy();
+    const text = 'too many TLS handshakes at a time; a connection was refused';
+    this.#tls?.onRefused(new ConnectionError('GW_CONNECTION_TLS_BUSY', text, { limit }), peerOf(socket));
+    return true;
+  }
+
+  #shakeHands(socket: Socket, from: PeerAddress | null): void {
     const peer = peerOf(socket);
-    if (this.#handshakes.size >= this.#maxHandshakes) {
-      socket.destroy();
-      const limit = this.#maxHandshakes;
-      const text = 'too many TLS handshakes at a time; a connection was refused';
-      this.#tls?.onRefused(new ConnectionError('GW_CONNECTION_TLS_BUSY', text, { limit }), peer);
-      return;
-    }
-    this.#handshakes.set(peer, socket);
-    socket.once('close', () => this.#handshakes.delete(peer));
+    const address = from?.address ?? socket.remoteAddress ?? '';
+    this.#handshakes.set(peer, { socket, from });
+    socket.once('close', () => {
+      // From its handshake on it is the owner who sees it out.
+      if (this.#handshakes.delete(peer)) this.#door.leave(address);
+    });
     this.#tlsServer?.emit('connection', socket);
   }
 }

@@ -74,7 +74,7 @@ export class SocketWire implements Wire {
     socket.on('close', onClose);
     if (this.#connecting) {
       socket[kWire] = this;
-      socket.on('connect', onConnect);
+      socket.on(this.encrypted ? 'secureConnect' : 'connect', onConnect);
     }
     // Asked once, a socket remembers; when it is gone, which a handler of the end wants to know of whom, it can't be asked.
     else void socket.remoteAddress;

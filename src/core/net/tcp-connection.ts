@@ -1,10 +1,14 @@
 import type { Buffer } from 'node:buffer';
 import { connect as connectSocket, isIPv6, type Socket } from 'node:net';
-import { ByteQueue, type GatewayWorkerError } from '../../util/mod.js';
+import { connect as connectTls } from 'node:tls';
+import { ByteQueue, type ErrorFields, type GatewayWorkerError } from '../../util/mod.js';
 import {
+  CLOSE_CODE,
   type Codec,
   type HandshakeRequest,
   type HandshakeResponse,
+  type HandshakeVerdict,
+  handshakeRefusal,
   type ProtocolError,
   type Reader,
   type ReaderSink,
@@ -13,7 +17,10 @@ import {
 import { deadlines, type Expiring } from '../timers/mod.js';
 import { ConnectionError } from './errors.js';
 import { localSocketOf } from './local-socket.js';
+import { RateLimit } from './rate-limit.js';
 import { SocketWire } from './socket-wire.js';
+import { type LinkTlsOptions, linkClientTls } from './tls.js';
+import type { PeerAddress } from './trusted-proxies.js';
 import { appendOwn, appendShared, type FrameRun, SharedFrame, type TurnFlushed, turnWriter } from './turn-writer.js';
 import { KEEP_ALIVE_MS, type Wire, type WireEnd } from './wire.js';
 
@@ -23,6 +30,14 @@ export interface ConnectionLimits {
   readonly maxPackageSize: number;
   /** Bytes queued for the peer from which on further messages are dropped; default 1,048,576 (as the original). */
   readonly maxSendBufferSize: number;
+  /** Largest handshake request taken (WebSocket), in bytes with the empty line that ends it; default 16,384. */
+  readonly maxHandshakeSize: number;
+  /** Most fragments a message may come in (WebSocket); default 131,072. */
+  readonly maxFragments: number;
+  /** Messages taken from the peer in a second; who sends more is not read for a while. Default 0: any number. */
+  readonly maxMessagesPerSecond: number;
+  /** Bytes taken from the peer in a second, with framing and after TLS; likewise. Default 0: any number. */
+  readonly maxBytesPerSecond: number;
   /** Seconds a handshake may take; default 10. */
   readonly handshakeTimeout: number;
   /** Seconds after `close` until a peer that does not read what is left, or does not hang up, is cut off; default 10. */
@@ -32,6 +47,10 @@ export interface ConnectionLimits {
 export const CONNECTION_LIMITS: ConnectionLimits = Object.freeze({
   maxPackageSize: 10_485_760,
   maxSendBufferSize: 1_048_576,
+  maxHandshakeSize: 16_384,
+  maxFragments: 131_072,
+  maxMessagesPerSecond: 0,
+  maxBytesPerSecond: 0,
   handshakeTimeout: 10,
   closeTimeout: 10,
 });
@@ -48,6 +67,8 @@ export class ConnectionCounters {
   sendBufferFull = 0;
   /** Connections closed because the peer broke the protocol or a limit. */
   protocolErrors = 0;
+  /** Times a peer was not read for a while because it sent faster than it may. */
+  rateLimited = 0;
   /** Connections that came to nothing because their TLS handshake failed, took too long or found no room. */
   tlsRefused = 0;
 }
@@ -62,11 +83,17 @@ export interface ConnectionOwner {
   onBytes(connection: TcpConnection, buffer: Buffer, start: number, end: number, binary: boolean): void;
   /** A message that the codec decoded to a value of its own. */
   onValue(connection: TcpConnection, value: unknown): void;
-  /** A handshake request came; false when the owner has refused it (closed the connection). */
-  onHandshake(connection: TcpConnection, request: HandshakeRequest, response: HandshakeResponse): boolean;
+  /**
+   * A handshake request came; false when the owner has refused it (closed the connection). `later`: nothing is read until it
+   * calls `admit` or closes; `handshakeTimeout` goes on.
+   */
+  onHandshake(connection: TcpConnection, request: HandshakeRequest, response: HandshakeResponse): HandshakeVerdict;
   /** Connected (an outgoing connection), or the handshake is done. Not called for accepted ones without a handshake. */
   onOpen(connection: TcpConnection): void;
-  /** The peer broke the protocol or a limit (the connection is being closed), or a message for it was dropped. */
+  /**
+   * The peer broke the protocol or a limit (the connection is being closed), a message for it was dropped, or it sends
+   * faster than it may and is not read for a while.
+   */
   onFail(connection: TcpConnection, error: GatewayWorkerError): void;
   /** The send queue has reached its limit. */
   onFull(connection: TcpConnection): void;
@@ -96,10 +123,20 @@ const LINGER_SECONDS = 1;
 /** A peer that broke the protocol is not waited for as long as one that is leaving in order. */
 const FAILED_CLOSE_SECONDS = 2;
 
+/** Why a connection is not read: any number of these at a time. */
+const PAUSE = { byOwner: 1, byRate: 2, byHandshake: 4 } as const;
+
+type Pause = (typeof PAUSE)[keyof typeof PAUSE];
+
 /** Whether the turn writer knows that there is something to write. */
 const SCHEDULED = { no: 0, inBulk: 1, forThisTurn: 2 } as const;
 
 type Scheduled = (typeof SCHEDULED)[keyof typeof SCHEDULED];
+
+const FORBIDDEN = handshakeRefusal({ status: 403 });
+const UNAVAILABLE = handshakeRefusal({ status: 503 });
+/** Close codes of who should try again. */
+const LATER: readonly number[] = [CLOSE_CODE.goingAway, CLOSE_CODE.serviceRestart, CLOSE_CODE.tryAgainLater];
 
 let lastId = 0;
 
@@ -121,11 +158,18 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   /** The owner's place for what belongs to this connection. */
   context: unknown = null;
   #wire: Wire;
+  /** Where it comes from, if not from where the wire does. */
+  #from: PeerAddress | null = null;
   readonly #reader: Reader;
   #status: ConnectionStatus;
   /** Frames may leave: connected, and the handshake, where there is one, is done. */
   #open: boolean;
-  #paused = false;
+  /** A handshake request is right, and neither answered nor refused. */
+  #asked = false;
+  /** Reasons of PAUSE, added up. */
+  #pauses = 0;
+  /** null: it may send as fast as it likes. */
+  readonly #rate: RateLimit | null;
   /** What was sent before `#open`. */
   #early: ByteQueue | null = null;
   /** What was sent during this turn. */
@@ -150,6 +194,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     this.limits = limits;
     this.#wire = wire;
     this.#reader = codec.open(limits);
+    this.#rate = RateLimit.of(this, limits);
     this.#status = connecting ? 'connecting' : 'established';
     this.#open = !connecting && this.#reader.open;
     owner.counters.connections++;
@@ -162,11 +207,16 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   }
 
   get remoteAddress(): string {
-    return this.#wire.remoteAddress;
+    return this.#from === null ? this.#wire.remoteAddress : this.#from.address;
   }
 
   get remotePort(): number {
-    return this.#wire.remotePort;
+    return this.#from === null ? this.#wire.remotePort : this.#from.port;
+  }
+
+  /** A proxy that is trusted says where it comes from. */
+  cameFrom(peer: PeerAddress): void {
+    this.#from = peer;
   }
 
   get localAddress(): string {
@@ -230,8 +280,9 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     return this.#closed;
   }
 
+  /** Its owner has paused it. A peer that is not read for another reason (it sends faster than it may) is not paused. */
   get paused(): boolean {
-    return this.#paused;
+    return (this.#pauses & PAUSE.byOwner) !== 0;
   }
 
   /**
@@ -307,7 +358,8 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
 
   /**
    * Ends the connection in order: takes no further message, writes what waits, says goodbye where the protocol can, and
-   * hangs up. What the peer still sends is thrown away. Unlike the original, a last message is sent even when the queue
+   * hangs up. Before the answer to a handshake request goodbye is status 403, or 503 for a code that says to try again. What
+   * the peer still sends is thrown away. Unlike the original, a last message is sent even when the queue
    * is full, and `onClose` never comes before `close` has returned.
    *
    * @param data a last message, or a frame that is one
@@ -328,6 +380,23 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     }
   }
 
+  /** Refuses the handshake that it has asked for with this answer, complete as HTTP has it, and closes. */
+  refuse(answer: Buffer): void {
+    if (!this.#asked) return;
+    this.#asked = false;
+    this.#queueCopy(answer);
+    this.close();
+  }
+
+  /** Lets in whose handshake `onHandshake` had wait. */
+  admit(): void {
+    if (this.#status !== 'established' || (this.#pauses & PAUSE.byHandshake) === 0) return;
+    const outer = sink.enter(this);
+    this.#reader.admit?.(sink);
+    sink.leave(outer);
+    this.#unpause(PAUSE.byHandshake);
+  }
+
   /** Ends the connection at once; what waits for the peer is lost. */
   destroy(): void {
     if (this.#status === 'closed') return;
@@ -336,30 +405,24 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     this.#pending = null;
     this.#early = null;
     deadlines.delete(this);
+    this.#rate?.end();
     this.#wire.destroy();
   }
 
   /** Stops reading; messages that were read already are held. The peer's sends pile up on its own side. */
   pauseRecv(): void {
-    if (this.#paused || this.#status === 'closing') return;
-    this.#paused = true;
-    this.#wire.pause();
+    this.#pause(PAUSE.byOwner);
   }
 
-  /** Goes on reading, first with what was held. */
+  /** Goes on reading, first with what was held; but for a peer that sends faster than it may, once it may again. */
   resumeRecv(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    // Also when nothing is held: the reader has stopped if it was paused inside the last message it had.
-    if (this.#status === 'established') {
-      const outer = sink.enter(this);
-      this.#reader.resume(sink);
-      sink.leave(outer);
-    }
-    // A handler of a held message may have paused again.
-    if (this.#paused) return;
-    this.#wire.resume();
-    if (this.#hungUp) this.peerEnded();
+    this.#unpause(PAUSE.byOwner);
+  }
+
+  /** Other limits from now on; how fast the peer may send stays as it is. */
+  relimit(limits: ConnectionLimits): void {
+    this.limits = limits;
+    this.#reader.relimit?.(limits);
   }
 
   // ---- below: for turn-writer, deadlines and the wire ----
@@ -387,6 +450,11 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
           seconds: this.limits.handshakeTimeout,
         }),
       );
+      // It has done its part: it was we who took too long.
+      if (this.#asked) {
+        this.close(undefined, CLOSE_CODE.tryAgainLater);
+        return;
+      }
     }
     this.destroy();
   }
@@ -398,11 +466,31 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     const outer = sink.enter(this);
     this.#reader.push(chunk, sink);
     sink.leave(outer);
+    if (this.#rate !== null) this.#rate.bytes(chunk.length);
+  }
+
+  /** @internal One message was delivered. */
+  metered(): void {
+    if (this.#rate !== null) this.#rate.message();
+  }
+
+  /** @internal It has sent more than it may. */
+  tooFast(fields: ErrorFields): void {
+    if (this.#status !== 'established' || (this.#pauses & PAUSE.byRate) !== 0) return;
+    this.#pause(PAUSE.byRate);
+    this.owner.counters.rateLimited++;
+    const text = 'the peer sends faster than it may; it is not read for a while';
+    this.owner.onFail(this, new ConnectionError('GW_CONNECTION_RATE_LIMIT', text, fields));
+  }
+
+  /** @internal It may send again. */
+  slowEnough(): void {
+    this.#unpause(PAUSE.byRate);
   }
 
   /** @internal True while messages may be delivered: neither paused nor closing. */
   get receiving(): boolean {
-    return this.#status === 'established' && !this.#paused;
+    return this.#status === 'established' && this.#pauses === 0;
   }
 
   /** @internal Bytes of the protocol itself: a handshake answer, a pong. False: not taken. */
@@ -415,8 +503,18 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   }
 
   /** @internal */
+  handshake(request: HandshakeRequest, response: HandshakeResponse): HandshakeVerdict {
+    this.#asked = true;
+    const verdict = this.owner.onHandshake(this, request, response);
+    if (this.#status !== 'established') return false;
+    if (verdict === 'later') this.#pause(PAUSE.byHandshake);
+    return verdict;
+  }
+
+  /** @internal */
   opened(): void {
     this.#open = true;
+    this.#asked = false;
     this.codec = this.#reader.codec ?? this.codec;
     if (this.#status === 'established') deadlines.delete(this);
     if (this.#early !== null) {
@@ -451,7 +549,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   /** @internal */
   connected(wire: Wire): void {
     this.#wire = wire;
-    if (this.#paused) wire.pause();
+    if (this.#pauses !== 0) wire.pause();
     if (this.#status !== 'connecting') return;
     this.#status = 'established';
     if (this.#reader.open) this.opened();
@@ -460,7 +558,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   /** @internal The peer has hung up its side: nothing can be asked any more, what is queued is still written. */
   peerEnded(): void {
     // A socket tells of it even to who is paused; the messages that are held came before it.
-    this.#hungUp = this.#paused && this.#status === 'established';
+    this.#hungUp = this.#pauses !== 0 && this.#status === 'established';
     if (this.#hungUp) return;
     if (this.#status !== 'established' && this.#status !== 'connecting') return;
     this.#finish(this.limits.closeTimeout);
@@ -482,6 +580,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     this.#pending = null;
     this.#early = null;
     deadlines.delete(this);
+    this.#rate?.end();
     this.owner.counters.connections--;
     this.owner.onClose(this, this.#error);
   }
@@ -623,6 +722,7 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
   #end(code: number, reason: string): void {
     try {
       if (this.#open) this.#goodbye(code, reason);
+      else if (this.#asked) this.#queueCopy(LATER.includes(code) ? UNAVAILABLE : FORBIDDEN);
     } catch (thrown) {
       this.#goodbye(NORMAL_CLOSURE, '');
       throw thrown;
@@ -644,54 +744,93 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     this.#status = 'closing';
     deadlines.set(this, seconds);
     // Closing a socket that has unread bytes resets it, and the peer may lose our last words: read on, and ignore it.
-    if (this.#paused) {
-      this.#paused = false;
+    if (this.#pauses !== 0) {
+      this.#pauses = 0;
       this.#wire.resume();
     }
     this.#schedule();
   }
+
+  #pause(why: Pause): void {
+    if (this.#status === 'closing') return;
+    if (this.#pauses === 0) this.#wire.pause();
+    this.#pauses |= why;
+  }
+
+  #unpause(why: Pause): void {
+    if ((this.#pauses & why) === 0) return;
+    this.#pauses &= ~why;
+    if (this.#pauses !== 0) return;
+    // Also when nothing is held: the reader has stopped if it was paused inside the last message it had.
+    if (this.#status === 'established') {
+      const outer = sink.enter(this);
+      this.#reader.resume(sink);
+      sink.leave(outer);
+    }
+    // A held message may have been one too many, or its handler has paused again.
+    if (this.#pauses !== 0) return;
+    this.#wire.resume();
+    if (this.#hungUp) this.peerEnded();
+  }
 }
 
-/** A connection to `host:port`; `owner.onOpen` says when it is up, `owner.onClose` that it failed or ended. */
+/**
+ * A connection to `host:port`; `owner.onOpen` says when it is up, `owner.onClose` that it failed or ended.
+ *
+ * @param linkTls with TLS, null: without; it is up when its handshake is done
+ */
 export function connectTcp(
   host: string,
   port: number,
   codec: Codec,
   owner: ConnectionOwner,
   limits: ConnectionLimits,
+  linkTls: LinkTlsOptions | null = null,
 ): TcpConnection {
-  const wire = new SocketWire(connectPort(host, port), { connecting: true });
-  return new TcpConnection(wire, codec, owner, limits, true);
+  const where = { host, port, allowHalfOpen: true };
+  const socket = linkTls === null ? connectPlain(where) : connectSecured(where, linkTls);
+  return new TcpConnection(new SocketWire(socket, { connecting: true }), codec, owner, limits, true);
 }
 
-/** As `connectTcp`; by the second door of a process of this host and user, where it has one (see local-socket.ts). */
+/**
+ * As `connectTcp`; by the second door of a process of this host and user, where it has one (see local-socket.ts). With TLS it is
+ * the port: who asks for certificates is to see them.
+ */
 export function connectNear(
   host: string,
   port: number,
   codec: Codec,
   owner: ConnectionOwner,
   limits: ConnectionLimits,
+  linkTls: LinkTlsOptions | null = null,
 ): TcpConnection {
-  const path = localSocketOf(host, port);
-  if (path === null) return connectTcp(host, port, codec, owner, limits);
+  const path = linkTls === null ? localSocketOf(host, port) : null;
+  if (path === null) return connectTcp(host, port, codec, owner, limits, linkTls);
   const wire = new SocketWire(connectSocket({ path, allowHalfOpen: true }), {
     connecting: true,
     addresses: { host, localPort: 0, remotePort: port },
     // Whoever listened there is dead.
-    instead: () => connectPort(host, port),
+    instead: () => connectPlain({ host, port, allowHalfOpen: true }),
   });
   return new TcpConnection(wire, codec, owner, limits, true);
 }
 
-function connectPort(host: string, port: number): Socket {
-  return connectSocket({
-    host,
-    port,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: KEEP_ALIVE_MS,
-    allowHalfOpen: true,
-  });
+interface Target {
+  readonly host: string;
+  readonly port: number;
+  readonly allowHalfOpen: boolean;
+}
+
+function connectPlain(where: Target): Socket {
+  return connectSocket({ ...where, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS });
+}
+
+function connectSecured(where: Target, linkTls: LinkTlsOptions): Socket {
+  const socket = connectTls({ ...linkClientTls(linkTls), ...where });
+  socket.setNoDelay(true);
+  // Set before there is a connection, it would be kept alive after another time.
+  socket.once('connect', () => socket.setKeepAlive(true, KEEP_ALIVE_MS));
+  return socket;
 }
 
 /** Bytes that wait for the peers of these connections. */
@@ -771,6 +910,7 @@ class ConnectionSink implements ReaderSink {
     const connection = this.#connection;
     connection.owner.counters.requests++;
     connection.owner.onBytes(connection, buffer, start, end, binary);
+    connection.metered();
     return connection.receiving;
   }
 
@@ -778,12 +918,12 @@ class ConnectionSink implements ReaderSink {
     const connection = this.#connection;
     connection.owner.counters.requests++;
     connection.owner.onValue(connection, value);
+    connection.metered();
     return connection.receiving;
   }
 
-  handshake(request: HandshakeRequest, response: HandshakeResponse): boolean {
-    const connection = this.#connection;
-    return connection.owner.onHandshake(connection, request, response) && connection.status === 'established';
+  handshake(request: HandshakeRequest, response: HandshakeResponse): HandshakeVerdict {
+    return this.#connection.handshake(request, response);
   }
 
   opened(): boolean {

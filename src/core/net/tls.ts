@@ -1,5 +1,12 @@
 import { Buffer } from 'node:buffer';
-import { createSecureContext, createServer, type SecureContext, type Server, type TlsOptions } from 'node:tls';
+import {
+  type ConnectionOptions,
+  createSecureContext,
+  createServer,
+  type SecureContext,
+  type Server,
+  type TlsOptions,
+} from 'node:tls';
 import { messageOf, OptionsError } from '../../util/mod.js';
 
 /** What `node:tls` takes for one certificate: `cert`, `key`, `ca`, `passphrase`, `pfx` … */
@@ -16,6 +23,18 @@ export interface TlsListenOptions
   readonly serverNames?: Readonly<Record<string, CertificateOptions>>;
   /** Handshakes at a time in one process, beyond which new connections are refused; default 1000. */
   readonly maxHandshakes?: number;
+}
+
+/**
+ * TLS between the processes of a cluster, both sides of which show a certificate: the same object for who listens and who
+ * connects. Whoever has a certificate of `ca` belongs to the cluster; names in certificates are not looked at, so let `ca` be one that signs
+ * for nobody else.
+ */
+export interface LinkTlsOptions extends Pick<CertificateOptions, 'passphrase' | 'minVersion'> {
+  /** Who signs the certificates of the cluster, PEM. */
+  readonly ca: NonNullable<CertificateOptions['ca']>;
+  readonly cert: NonNullable<CertificateOptions['cert']>;
+  readonly key: NonNullable<CertificateOptions['key']>;
 }
 
 export const DEFAULT_MAX_HANDSHAKES = 1000;
@@ -56,6 +75,33 @@ export function checkTls(owner: string, tls: TlsListenOptions): void {
   } catch (thrown) {
     throw invalid(owner, 'tls', `is not accepted by node:tls: ${messageOf(thrown)}`, thrown);
   }
+}
+
+/** @throws OptionsError `GW_TLS_INVALID` */
+export function checkLinkTls(owner: string, linkTls: LinkTlsOptions): void {
+  for (const name of ['ca', 'cert', 'key'] as const) {
+    if (linkTls[name] === undefined)
+      throw invalid(owner, `linkTls.${name}`, 'is missing: linkTls has ca, cert and key');
+  }
+  for (const name of Object.keys(linkTls)) {
+    if (!LINK_TLS_PARTS.includes(name)) {
+      throw invalid(owner, `linkTls.${name}`, `is unknown; there are ${LINK_TLS_PARTS.join(', ')}`);
+    }
+  }
+  checkCertificate(owner, 'linkTls', linkTls);
+}
+
+const LINK_TLS_PARTS: readonly string[] = ['ca', 'cert', 'key', 'passphrase', 'minVersion'];
+
+/** For who listens. */
+export function linkServerTls(linkTls: LinkTlsOptions): TlsListenOptions {
+  return { ...linkTls, requestCert: true, rejectUnauthorized: true };
+}
+
+/** For who connects. */
+export function linkClientTls(linkTls: LinkTlsOptions): ConnectionOptions {
+  // Gateways are known by their addresses, which certificates seldom have.
+  return { ...linkTls, rejectUnauthorized: true, checkServerIdentity: () => undefined };
 }
 
 /** A TLS server without a port of its own: it is handed its connections. */

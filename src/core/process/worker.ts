@@ -23,10 +23,18 @@ import {
   type ConnectionError,
   type ConnectionLimits,
   type ConnectionOwner,
+  checkEntrance,
   checkTls,
+  DOOR_LIMITS,
+  type DoorLimits,
+  ENTRANCE_CHECKS,
+  ENTRANCE_DEFAULTS,
+  Entrance,
+  type EntranceOptions,
   hostPort,
   Listener,
   type NetAddress,
+  type PeerAddress,
   parseAddress,
   sendQueues,
   TcpConnection,
@@ -89,19 +97,22 @@ export interface WorkerCallbacks {
   onMessage: ((connection: WorkerConnection, message: any) => unknown) | null;
   /** The connection is gone, however it ended; once for each. */
   onClose: ((connection: WorkerConnection) => unknown) | null;
-  /** A message for the peer was dropped, or the peer broke the protocol (it is being closed). */
+  /**
+   * A message for the peer was dropped, the peer broke the protocol (it is being closed), or it sends faster than it may
+   * (it is not read for a while).
+   */
   onError: ((connection: WorkerConnection, error: GatewayWorkerError) => unknown) | null;
   /** The send queue has reached `maxSendBufferSize`: further messages are dropped until the peer reads. */
   onBufferFull: ((connection: WorkerConnection) => unknown) | null;
   /** The send queue, having been more than the kernel would take, is empty again. */
   onBufferDrain: ((connection: WorkerConnection) => unknown) | null;
-  /** A WebSocket handshake request is right and not yet answered; `connection.close()` refuses it. */
+  /** A WebSocket handshake request is right and not yet answered; `connection.close()` refuses it with status 403. */
   onWebSocketConnect:
     | ((connection: WorkerConnection, request: HandshakeRequest, response: HandshakeResponse) => unknown)
     | null;
 }
 
-export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits, AccountOptions {
+export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits, DoorLimits, EntranceOptions, AccountOptions {
   /** Shown in logs and status; default `none`, as in the original. */
   name: string;
   /** Processes; default 1. */
@@ -124,6 +135,8 @@ export interface WorkerOptions extends WorkerCallbacks, ConnectionLimits, Accoun
 
 const DEFAULTS: Readonly<WorkerOptions> = Object.freeze({
   ...CONNECTION_LIMITS,
+  ...DOOR_LIMITS,
+  ...ENTRANCE_DEFAULTS,
   ...ACCOUNT_DEFAULTS,
   name: 'none',
   count: 1,
@@ -146,9 +159,16 @@ const DEFAULTS: Readonly<WorkerOptions> = Object.freeze({
 const MIB_1024 = 1_073_741_824;
 
 /** Checks of the limits that every listening worker has. */
-export const LIMIT_CHECKS: Checks<ConnectionLimits> = {
+export const LIMIT_CHECKS: Checks<ConnectionLimits & DoorLimits & EntranceOptions> = {
+  ...ENTRANCE_CHECKS,
   maxPackageSize: integer(1, MIB_1024),
   maxSendBufferSize: integer(1, MIB_1024),
+  maxHandshakeSize: integer(128, 1_048_576),
+  maxFragments: integer(1),
+  maxMessagesPerSecond: integer(0),
+  maxBytesPerSecond: integer(0),
+  maxConnections: integer(0),
+  maxConnectionsPerAddress: integer(0),
   handshakeTimeout: seconds(0.1),
   closeTimeout: seconds(0.1),
 };
@@ -247,6 +267,7 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
   readonly #options: Readonly<WorkerOptions>;
   readonly #address: NetAddress | null;
   readonly #owner: ConnectionOwner;
+  readonly #entrance: Entrance;
   #listener: Listener | null = null;
   readonly #throttle = new LogThrottle();
   #logger: Logger = silentLogger;
@@ -262,6 +283,7 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     if (this.#address !== null) {
       checkProtocolScheme('Worker', this.#address, this.#options.protocol);
       checkPerMessageDeflate('Worker', this.#address, this.#options.perMessageDeflate);
+      checkEntrance('Worker', this.#address, this.#options);
     }
     if (this.#options.tls !== null) checkTls('Worker', this.#options.tls);
     this.name = this.#options.name;
@@ -280,6 +302,17 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     this.onBufferDrain = this.#options.onBufferDrain;
     this.onWebSocketConnect = this.#options.onWebSocketConnect;
     this.#owner = new WorkerConnectionOwner(this);
+    this.#entrance = new Entrance(
+      this.#options,
+      (error, peer) => this.#warn(error, peer),
+      (check) => (origin, request) => {
+        let allowed = false;
+        this.callUser('origins', () => {
+          allowed = check(origin, request) === true;
+        });
+        return allowed;
+      },
+    );
   }
 
   /** The port this process listens on; 0 before it does. */
@@ -299,8 +332,9 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     if (this.#address === null) return;
     const codec = listenCodec(this.#address, this.#options.protocol, this.#options.perMessageDeflate);
     const limits: ConnectionLimits = this.#options;
-    const accept = (wire: Wire) => {
+    const accept = (wire: Wire, from: PeerAddress | null) => {
       const connection = new WorkerConnection(wire, codec, this.#owner, limits, this);
+      if (from !== null) connection.cameFrom(from);
       this.connections.set(connection.id, connection);
       this.callUser('onConnect', this.onConnect, connection);
     };
@@ -308,9 +342,11 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
     this.#listener = new Listener(
       this.#address,
       accept,
+      this.#entrance.door,
       tls === null
         ? null
         : { options: tls, handshakeTimeout, onRefused: (error, peer) => this.#reportRefused(error, peer) },
+      this.#entrance.proxy(handshakeTimeout),
     );
     await this.#listener.listen(false);
   }
@@ -331,14 +367,15 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
   }
 
   override figures(): WorkerFigures {
-    const { connections, sendFail, requests, sendBufferFull, protocolErrors, tlsRefused } = this.counters;
+    const { door, dropped } = this.#entrance;
+    const { connections, sendFail, requests, sendBufferFull, protocolErrors, rateLimited, tlsRefused } = this.counters;
     return {
       connections,
       sendFail,
       totalRequest: requests,
       queuedBytes: sendQueues(this.connections.values()),
       links: null,
-      dropped: counted({ sendBufferFull, protocolErrors, tlsRefused }),
+      dropped: counted({ sendBufferFull, protocolErrors, rateLimited, tlsRefused, ...door.dropped, ...dropped }),
     };
   }
 
@@ -361,6 +398,17 @@ export class Worker extends BaseWorker implements WorkerCallbacks {
       this.#report(name, thrown);
       return false;
     }
+  }
+
+  /** @internal It is gone. */
+  forget(connection: WorkerConnection): void {
+    this.connections.delete(connection.id);
+    this.#entrance.door.leave(connection.remoteAddress);
+  }
+
+  /** @internal The answer that refuses a handshake; null: user code may see it. */
+  refusal(connection: WorkerConnection, request: HandshakeRequest): Buffer | null {
+    return this.#entrance.refusal(connection, request);
   }
 
   /** @internal */
@@ -419,6 +467,11 @@ class WorkerConnectionOwner implements ConnectionOwner {
   }
 
   onHandshake(connection: WorkerConnection, request: HandshakeRequest, response: HandshakeResponse): boolean {
+    const refusal = this.#worker.refusal(connection, request);
+    if (refusal !== null) {
+      connection.refuse(refusal);
+      return false;
+    }
     const { onWebSocketConnect } = this.#worker;
     // It decides who may come in: one that fails lets nobody in.
     if (this.#worker.callUser('onWebSocketConnect', onWebSocketConnect, connection, request, response)) return true;
@@ -442,7 +495,7 @@ class WorkerConnectionOwner implements ConnectionOwner {
   }
 
   onClose(connection: WorkerConnection): void {
-    this.#worker.connections.delete(connection.id);
+    this.#worker.forget(connection);
     this.#worker.callUser('onClose', connection.onClose, connection);
   }
 }

@@ -66,6 +66,10 @@ export interface Reader {
   push(chunk: Buffer, sink: ReaderSink): void;
   /** Goes on with bytes that were held because the sink answered `false`; like `push` of nothing. */
   resume(sink: ReaderSink): void;
+  /** The owner lets in whose handshake it had wait (`later`): answers it, then calls `opened`. Parses nothing. */
+  admit?(sink: ReaderSink): void;
+  /** Holds the peer to other limits from the next message on; a reader without it keeps those it was opened with. */
+  relimit?(limits: CodecLimits): void;
   /** Bytes held: an unfinished message, or complete ones behind a pause. */
   readonly held: number;
   /** False while a handshake is not finished: frames may be encoded, but must wait before they are written. */
@@ -86,9 +90,10 @@ export interface ReaderSink {
   value(value: unknown): boolean;
   /**
    * A handshake request is complete and right; nothing has been answered. The owner may add header lines to `response`.
-   * On `true` the reader answers (through `write`), then calls `opened`; on `false` the owner has refused or closed.
+   * On `true` the reader answers (through `write`), then calls `opened`; on `false` the owner has refused or closed; on
+   * `later` it holds what comes until `admit`, and then `resume`, which does nothing before that.
    */
-  handshake(request: HandshakeRequest, response: HandshakeResponse): boolean;
+  handshake(request: HandshakeRequest, response: HandshakeResponse): HandshakeVerdict;
   /** The handshake has been answered: what was queued for the peer may go out now. */
   opened(): boolean;
   /** Bytes the protocol itself wants written: a handshake answer, a pong. Copied or written before the call returns. */
@@ -117,6 +122,8 @@ export interface HandshakeRequest {
    */
   readonly headers: Readonly<Record<string, string>>;
 }
+
+export type HandshakeVerdict = boolean | 'later';
 
 /** What the owner may add to the answer. */
 export interface HandshakeResponse {

@@ -304,11 +304,22 @@ describe('a handler that never settles', () => {
       [100, 0],
       [101, 1],
     ] as const) {
-      const { link } = bench({ onMessage: () => new Promise(() => {}) }, { maxPendingBytesPerClient: COST + 100 });
+      const limits = { maxPendingBytesPerClient: 2 * COST + 100 };
+      const { link } = bench({ onMessage: () => new Promise(() => {}) }, limits);
       link.message(1, 'hang');
-      link.message(1, 'x'.repeat(bytes));
+      link.message(1, 'x');
+      link.message(1, 'x'.repeat(bytes - 1));
       expect(link.peer.of(Command.DESTROY)).toHaveLength(closed);
     }
+  });
+
+  it('takes the first that waits however large it is, and none behind it', () => {
+    const { link } = bench({ onMessage: () => new Promise(() => {}) }, { maxPendingBytesPerClient: COST + 100 });
+    link.message(1, 'hang');
+    link.message(1, 'x'.repeat(100_000));
+    expect(link.peer.of(Command.DESTROY)).toEqual([]);
+    link.message(1, 'x');
+    expect(link.peer.of(Command.DESTROY)).toHaveLength(1);
   });
 
   it('loses nothing between two that are handled: behind one without room comes only onClose', async () => {
@@ -336,6 +347,7 @@ describe('a handler that never settles', () => {
   it('tries again to close the client when the gateway took no command', () => {
     const { link } = bench({ onMessage: () => new Promise(() => {}) }, { maxPendingBytesPerClient: 1 });
     link.message(1, 'hang');
+    link.message(1, 'the first finds room');
     link.peer.live = false;
     link.message(1, 'x');
     link.peer.live = true;

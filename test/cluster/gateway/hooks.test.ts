@@ -73,7 +73,8 @@ describe('the hooks of a gateway', () => {
   it.each<[string, NonNullable<GatewayOptions['onWebSocketConnect']>, number]>([
     ['returning false', () => false, 403],
     ['throwing', fail, 403],
-    ['closing', (client) => client.close(), 0],
+    ['closing', (client) => client.close(), 403],
+    ['closing with a code that says to try again', (client) => client.close(undefined, 1013), 503],
     ['destroying', (client) => client.destroy(), 0],
   ])('may refuse a handshake by %s, and workers hear that the client came and left', async (_how, hook, status) => {
     await using gateway = await startGateway({ onWebSocketConnect: hook }, { scheme: 'websocket' });

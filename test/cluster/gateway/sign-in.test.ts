@@ -78,6 +78,16 @@ describe('a gateway with signInTimeout', () => {
     await client.untilClosed();
   });
 
+  it('does not wait for one that sends faster than it may', async () => {
+    await using gateway = await startGateway({ signInTimeout: 0.2, maxMessagesPerSecond: 1 });
+    gateway.link.join();
+    await using client = await TcpClient.open(gateway.port);
+    client.write('a\n'.repeat(60));
+    await eventually('its rate to count', () => gateway.process.counters.rateLimited === 1);
+    await client.untilClosed();
+    expect(gateway.process.signInTimeouts).toBe(1);
+  });
+
   it('is off unless it is set', async () => {
     const before = deadlines.size;
     await using gateway = await startGateway();

@@ -80,6 +80,17 @@ describe('a WebSocket gateway without a heartbeat', () => {
     expect(one.closed).toBeNull();
   });
 
+  it('does not judge one that is not read because it sends faster than it may', async () => {
+    const options = { webSocketPingInterval: 0.1, maxBytesPerSecond: 400 };
+    await using gateway = await startGateway(options, { scheme: 'websocket' });
+    gateway.link.join();
+    await using one = await WsClient.open(gateway.port);
+    one.socket.send('a'.repeat(4000));
+    await eventually('its rate to count', () => gateway.process.counters.rateLimited === 1);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect([one.closed, gateway.process.clients.get(1)?.connection.receiving]).toEqual([null, false]);
+  });
+
   it.each([
     ['a heartbeat of the application', { webSocketPingInterval: 0.05, pingInterval: 100 }, 'websocket'],
     ['0', { webSocketPingInterval: 0 }, 'websocket'],

@@ -82,7 +82,7 @@ describe("the figures of a worker's end", () => {
     register.list([gateway.address]);
     await using worker = new MeshWorker([register.address]);
     // What the link says is read by then, or it would be answered too.
-    await eventually('the link', () => gateway.received.length === 1);
+    await eventually('the link', () => worker.live.length === 1 && gateway.received.length === 1);
     gateway.onData = (socket) => void socket.write(Buffer.alloc(8, 0xff));
     await expect(worker.ask(1)).rejects.toThrow();
     await eventually('the count', () => worker.mesh.figures().dropped.linkProtocolErrors === 1);

@@ -283,6 +283,45 @@ describe('the inner port', () => {
     expect(gateway.mesh.counters.protocolErrors).toBe(1);
   });
 
+  it('takes no large packet of who has not shown the key, and any of who has, also in the same breath', async () => {
+    const key = gatewayClientConnect(withKey.secretKey);
+    const large = packetBytes(Command.SEND_TO_ALL, 0, '', 'x'.repeat(100_000));
+    await using gateway = await MeshGateway.start(withKey);
+    await using known = new PhpPeer(gateway.port);
+    known.write(Buffer.concat([key, large]));
+    await eventually('the command', () => gateway.commands.length === 1);
+    for (const [bytes, code] of [
+      [4096, 'GW_LINK_REFUSED'],
+      [4097, 'GW_LINK_PACKET_TOO_LARGE'],
+    ] as const) {
+      await using stranger = new PhpPeer(gateway.port);
+      stranger.write(packetBytes(Command.SEND_TO_ALL, 0, '', 'x'.repeat(bytes - 28)));
+      await stranger.untilClosed();
+      expect(gateway.logger.of('warn').at(-1)?.fields.code).toBe(code);
+    }
+    expect(gateway.mesh.figures().dropped).toMatchObject({ linkRefused: 1, linkProtocolErrors: 1 });
+  });
+
+  it.each([
+    ['an HTTP client', Buffer.from('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')],
+    ['a TLS client', Buffer.from('16030102000100', 'hex')],
+    ['bytes of no sense', Buffer.alloc(64, 0xa7)],
+    ['a stream of zeros', Buffer.alloc(64)],
+  ])('sends %s away at once, and counts it', async (_who, bytes) => {
+    await using gateway = await MeshGateway.start(withKey);
+    await using peer = new PhpPeer(gateway.port);
+    peer.write(bytes);
+    await peer.untilClosed(5000);
+    expect(gateway.mesh.figures().dropped).toMatchObject({ linkProtocolErrors: 1 });
+  });
+
+  it('sends away who says nothing, also where there is no key', { timeout: 40_000 }, async () => {
+    await using gateway = await MeshGateway.start();
+    await using silent = new PhpPeer(gateway.port);
+    await silent.untilClosed(15_000);
+    expect(gateway.mesh.refused).toBe(1);
+  });
+
   it('carries out everything a program wrote that hung up at once', async () => {
     await using gateway = await MeshGateway.start();
     for (let round = 1; round <= 20; round++) {
@@ -698,3 +737,8 @@ describe('close', () => {
     expect([gateway.workers.size, register.connections]).toEqual([0, connections]);
   });
 });
+
+/** What a program shows the secret key with. */
+function gatewayClientConnect(secretKey: string): Buffer {
+  return packetBytes(Command.GATEWAY_CLIENT_CONNECT, 0, '', JSON.stringify({ secret_key: secretKey }));
+}

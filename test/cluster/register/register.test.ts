@@ -156,7 +156,7 @@ describe('a Register', () => {
     expect(register.figures()).toEqual({
       connections: 2,
       sendFail: 0,
-      totalRequest: 5,
+      totalRequest: 4,
       queuedBytes: 0,
       links: { up: 2, down: 0 },
       dropped: { refused: 1, protocolErrors: 2 },
@@ -218,3 +218,20 @@ function corrected({ name, expected }: Script): Step[] {
   const received = NOT_COPIED[name];
   return received === undefined ? expected : expected.with(-1, { ...(expected.at(-1) as Step), received });
 }
+
+describe('the limits of a Register', () => {
+  it('are on connections, and on the length of a line', async () => {
+    await using running = await startRegister({ maxConnections: 1, maxPackageSize: 100 });
+    await using first = await TcpClient.open(running.port);
+    await eventually('the first', () => running.register.figures().connections === 1);
+    await using second = await TcpClient.open(running.port);
+    await second.untilClosed();
+    expect(running.register.figures().dropped).toEqual({ tooManyConnections: 1 });
+    first.write('x'.repeat(101));
+    await first.untilClosed();
+    expect(running.register.figures().dropped).toEqual({ tooManyConnections: 1, protocolErrors: 1 });
+    await eventually('its place to be free', () => running.register.figures().connections === 0);
+    await using _third = await TcpClient.open(running.port);
+    await eventually('the third', () => running.register.figures().connections === 1);
+  });
+});

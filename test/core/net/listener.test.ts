@@ -1,5 +1,13 @@
 import { afterEach, expect, test } from 'vitest';
-import { CONNECTION_LIMITS, ListenError, Listener, parseAddress, TcpConnection } from '../../../src/core/net/mod.js';
+import {
+  CONNECTION_LIMITS,
+  DOOR_LIMITS,
+  Door,
+  ListenError,
+  Listener,
+  parseAddress,
+  TcpConnection,
+} from '../../../src/core/net/mod.js';
 import { tcpCodec } from '../../../src/core/protocols/mod.js';
 import { busyPort } from '../../support/free-port.js';
 import { dial, hangUpPeers } from '../../support/tcp-peer.js';
@@ -12,7 +20,7 @@ afterEach(async () => {
 
 test('a port in use is a ListenError with the address and the cause', async () => {
   const { server, port } = await busyPort();
-  const listener = new Listener(parseAddress(`tcp://127.0.0.1:${port}`, ['tcp']), () => {});
+  const listener = new Listener(parseAddress(`tcp://127.0.0.1:${port}`, ['tcp']), () => {}, openDoor());
   const error = await listener.listen(true).catch((thrown) => thrown);
   server.close();
   expect(error).toBeInstanceOf(ListenError);
@@ -42,10 +50,14 @@ test('IPv6 is listened on, and the connection says so', async () => {
 
 test('a closed listener takes none, and those that exist live on', async () => {
   const owner = new TestOwner();
-  const listener = new Listener(parseAddress('tcp://127.0.0.1:0', ['tcp']), (wire) => {
-    const connection = new TcpConnection(wire, tcpCodec, owner, CONNECTION_LIMITS);
-    owner.whenMessage = (_connection, text) => void connection.send(text);
-  });
+  const listener = new Listener(
+    parseAddress('tcp://127.0.0.1:0', ['tcp']),
+    (wire) => {
+      const connection = new TcpConnection(wire, tcpCodec, owner, CONNECTION_LIMITS);
+      owner.whenMessage = (_connection, text) => void connection.send(text);
+    },
+    openDoor(),
+  );
   await listener.listen(true);
   const { port } = listener;
   const peer = await dial(port);
@@ -57,3 +69,7 @@ test('a closed listener takes none, and those that exist live on', async () => {
   await expect(dial(port).then((late) => late.error ?? 'connected')).resolves.toMatchObject({ code: 'ECONNREFUSED' });
   peer.socket.end();
 });
+
+function openDoor(): Door {
+  return new Door(DOOR_LIMITS, () => {});
+}

@@ -10,4 +10,5 @@ await import('./connect-tcp.test.js');
 await import('./backpressure.test.js');
 await import('./listener.test.js');
 await import('./local-socket.test.js');
+await import('./proxy-protocol.test.js');
 await import('./websocket-connection.test.js');

@@ -12,7 +12,7 @@ import {
 } from '../../../src/core/process/mod.js';
 import { deadlines } from '../../../src/core/timers/mod.js';
 import { OptionsError } from '../../../src/util/mod.js';
-import { clientFrame, request } from '../../support/client-frames.js';
+import { clientFrame, request, SAMPLE_REQUEST } from '../../support/client-frames.js';
 import { eventually } from '../../support/eventually.js';
 import { dial, hangUpPeers, type TcpPeer } from '../../support/tcp-peer.js';
 
@@ -429,5 +429,137 @@ test('mistakes in address and options are told when the worker is made', () => {
     { name: '' },
   ]) {
     expect(make('tcp://0.0.0.0:1', options)).toThrow(OptionsError);
+  }
+});
+
+test('connections beyond the limits are closed at once, told to no callback, counted, and room again when one has left', async () => {
+  const seen: WorkerConnection[] = [];
+  const worker = await serve('text', { maxConnections: 2, onConnect: (connection) => seen.push(connection) });
+  const first = await dial(worker.port);
+  await dial(worker.port);
+  await eventually('two', () => seen.length === 2);
+  const third = await dial(worker.port);
+  await eventually('the end of the third', () => third.ended);
+  expect(worker.figures()).toMatchObject({ connections: 2, dropped: { tooManyConnections: 1 } });
+  expect(log.map(({ fields }) => fields.code)).toContain('GW_CONNECTION_TOO_MANY');
+  first.socket.destroy();
+  await eventually('its end', () => worker.connections.size === 1);
+  await dial(worker.port);
+  await eventually('another', () => seen.length === 3);
+});
+
+test('an address has as many connections as it may', async () => {
+  const worker = await serve('text', { maxConnectionsPerAddress: 1 });
+  await dial(worker.port);
+  await connectionOf(worker);
+  const second = await dial(worker.port);
+  await eventually('the end of the second', () => second.ended);
+  expect(worker.figures().dropped).toEqual({ tooManyFromAddress: 1 });
+});
+
+test('a peer that sends faster than it may is told of, counted and read later', async () => {
+  const messages: unknown[] = [];
+  const errors: string[] = [];
+  const worker = await serve('text', {
+    maxMessagesPerSecond: 2,
+    onMessage: (_connection, message) => messages.push(message),
+    onError: (connection, error) => errors.push(`${error.code} ${connection.receiving} ${connection.paused}`),
+  });
+  (await dial(worker.port)).write('1\n2\n3\n');
+  await eventually('all', () => messages.length === 3);
+  expect(messages).toEqual(['1', '2', '3']);
+  expect(errors[0]).toBe('GW_CONNECTION_RATE_LIMIT false false');
+  expect(worker.figures().dropped.rateLimited).toBe(errors.length);
+});
+
+test('handshake requests and fragments have the limits that were given', async () => {
+  const errors: string[] = [];
+  const worker = await serve('websocket', {
+    maxHandshakeSize: 400,
+    maxFragments: 2,
+    onError: (_connection, error) => errors.push(error.code),
+  });
+  const long = await dial(worker.port);
+  long.write(`GET / HTTP/1.1\r\nX-Long: ${'x'.repeat(400)}`);
+  await long.received('HTTP/1.1 431 ');
+  const peer = await dial(worker.port);
+  peer.write(Buffer.concat([request(), clientFrame(1, 'a', { fin: false }), clientFrame(0, 'b')]));
+  peer.write(
+    Buffer.concat([clientFrame(1, 'a', { fin: false }), clientFrame(0, 'b', { fin: false }), clientFrame(0, 'c')]),
+  );
+  await eventually('both', () => errors.length === 2);
+  expect(errors).toEqual(['GW_HANDSHAKE_TOO_LARGE', 'GW_WEBSOCKET_FRAGMENTS']);
+});
+
+test('pages of other origins are refused before anybody is asked, and a trusted proxy says where others come from', async () => {
+  const seen: string[] = [];
+  const worker = await serve('websocket', {
+    origins: (origin) => origin === 'https://example.org',
+    trustedProxies: ['127.0.0.1'],
+    maxConnectionsPerAddress: 1,
+    onWebSocketConnect: ({ remoteAddress }) => seen.push(remoteAddress),
+  });
+  const asked = async (...headers: string[]) => {
+    const peer = await dial(worker.port);
+    peer.write(request([...SAMPLE_REQUEST, ...headers]));
+    return eventually('an answer', () => /^HTTP\/1\.1 (\d+) /.exec(peer.text)?.[1]);
+  };
+  expect(await asked('Origin: https://evil.net')).toBe('403');
+  expect(await asked()).toBe('403');
+  expect(await asked('Origin: https://example.org', 'X-Forwarded-For: 203.0.113.7')).toBe('101');
+  expect(await asked('Origin: https://example.org', 'X-Forwarded-For: 203.0.113.7')).toBe('429');
+  expect(await asked('Origin: https://example.org', 'X-Real-IP: 203.0.113.8')).toBe('101');
+  expect(seen).toEqual(['203.0.113.7', '203.0.113.8']);
+  expect(worker.figures().dropped).toEqual({ originRefused: 2, tooManyFromAddress: 1 });
+});
+
+test('a function for origins that throws is reported and lets nobody in', async () => {
+  const origins = () => {
+    throw new Error('of the function');
+  };
+  const worker = await serve('websocket', { origins });
+  const peer = await dial(worker.port);
+  peer.write(request());
+  await peer.received('HTTP/1.1 403 ');
+  expect(log.find(({ level }) => level === 'error')?.message).toContain('origins threw: Error: of the function');
+});
+
+test('with proxyProtocol a connection is from where its header says from the beginning', async () => {
+  const seen: string[] = [];
+  const worker = await serve('text', {
+    proxyProtocol: 'v1',
+    trustedProxies: ['127.0.0.0/8'],
+    onConnect: ({ remoteAddress, remotePort }) => seen.push(`${remoteAddress} ${remotePort}`),
+    onMessage: (connection, message) => connection.send(`re: ${message}`),
+  });
+  const peer = await dial(worker.port);
+  peer.write('PROXY TCP4 203.0.113.7 10.0.0.1 51234 8282\r\na\n');
+  await peer.received('re: a\n');
+  expect(seen).toEqual(['203.0.113.7 51234']);
+  const wrong = await dial(worker.port);
+  wrong.write('a\n');
+  await eventually('its end', () => wrong.ended);
+  expect(worker.figures().dropped).toEqual({ badProxyHeader: 1 });
+});
+
+test.each([
+  ['text', { origins: ['https://example.org'] }],
+  ['websocket', { proxyProtocol: true }],
+])('over %s, %j means nothing without another option, and is refused', (scheme, options) => {
+  expect(() => new Worker(`${scheme}://127.0.0.1:0`, options)).toThrow(OptionsError);
+});
+
+test('a handshake that its callback closes or throws at is answered with 403', async () => {
+  const worker = await serve('websocket', {
+    onWebSocketConnect: (connection, { uri }) => {
+      if (uri === '/throw') throw new Error('of the callback');
+      connection.close();
+    },
+  });
+  for (const uri of ['/throw', '/close']) {
+    const peer = await dial(worker.port);
+    peer.write(request([`GET ${uri} HTTP/1.1`, ...SAMPLE_REQUEST.slice(1)]));
+    await peer.received('HTTP/1.1 403 Forbidden\r\n');
+    await eventually('the end', () => peer.ended);
   }
 });

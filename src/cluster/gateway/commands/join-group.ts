@@ -9,5 +9,11 @@ export const joinGroup: CommandHandler = (gateway, packet) => {
     return;
   }
   const client = gateway.clients.get(packet.connectionId);
-  if (client !== undefined && gateway.clients.joinGroup(client, group)) gateway.absences.appeared(group);
+  if (client === undefined) return;
+  const { maxGroupsPerClient: limit } = gateway.clientLimits;
+  if (limit > 0 && client.groups !== null && client.groups.size >= limit && !gateway.clients.isIn(client, group)) {
+    gateway.beyondLimit(client, 'tooManyGroups', { limit });
+    return;
+  }
+  if (gateway.clients.joinGroup(client, group)) gateway.absences.appeared(group);
 };

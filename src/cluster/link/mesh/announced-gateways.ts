@@ -1,3 +1,4 @@
+import type { LinkTlsOptions } from '../../../core/net/mod.js';
 import { type Logger, LogThrottle } from '../../../util/mod.js';
 import { ipToNumber, workerConnectLine } from '../../protocol/mod.js';
 import { RegisterClient, type RegisterFigures, type RegisterOutcome, registerFigures } from './register-client.js';
@@ -17,6 +18,7 @@ export interface GatewayAddress {
 export interface AnnouncedGatewaysOptions {
   readonly registerAddresses: readonly string[];
   readonly secretKey: string;
+  readonly linkTls?: LinkTlsOptions | null;
   /** Seconds a connection to a register may take to be made; default 3. */
   readonly connectTimeout?: number;
   /** All gateways that are announced now, by address. */
@@ -48,7 +50,7 @@ export class AnnouncedGateways {
   }
 
   start(): void {
-    const { registerAddresses, secretKey, connectTimeout, logger } = this.#options;
+    const { registerAddresses, secretKey, linkTls, connectTimeout, logger } = this.#options;
     for (const address of new Set(registerAddresses)) {
       const client = new RegisterClient({
         address,
@@ -56,6 +58,7 @@ export class AnnouncedGateways {
         onAddresses: (addresses, anew) => this.#listed(address, addresses, anew),
         onAway: () => this.#tell(),
         connectTimeout,
+        linkTls,
         logger,
       });
       this.#registers.set(address, client);

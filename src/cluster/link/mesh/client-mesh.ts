@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import { turnWriter } from '../../../core/net/mod.js';
+import { type LinkTlsOptions, turnWriter } from '../../../core/net/mod.js';
 import { type GatewayWorkerError, type Logger, LogThrottle, messageOf } from '../../../util/mod.js';
 import { type PacketHead, PHP_MAX_PACKET_SIZE } from '../../protocol/mod.js';
 import { AbsentGroups } from '../absent-groups.js';
@@ -20,6 +20,8 @@ const PORTS = 65_536;
 export interface ClientMeshOptions {
   readonly registerAddresses: readonly string[];
   readonly secretKey: string;
+  /** TLS between the processes of the cluster; default null: none. */
+  readonly linkTls?: LinkTlsOptions | null;
   /** Seconds a gateway has to answer a question. */
   readonly queryTimeout: number;
   /** Seconds a connection may take to be made. */
@@ -72,9 +74,16 @@ export class ClientMesh implements ClientLink {
 
   constructor(options: ClientMeshOptions) {
     this.options = options;
-    const { registerAddresses, secretKey, connectTimeout, logger } = options;
+    const { registerAddresses, secretKey, linkTls, connectTimeout, logger } = options;
     const onChange = (all: ReadonlyMap<string, GatewayAddress>) => this.#take(all);
-    this.#announced = new AnnouncedGateways({ registerAddresses, secretKey, connectTimeout, onChange, logger });
+    this.#announced = new AnnouncedGateways({
+      registerAddresses,
+      secretKey,
+      linkTls,
+      connectTimeout,
+      onChange,
+      logger,
+    });
   }
 
   get gateways(): Iterable<GatewayPeer> {
@@ -244,11 +253,12 @@ class ClientPeer implements GatewayPeer, QueryConnectionEvents {
     this.address = address;
     this.localIp = localIp;
     this.localPort = localPort;
-    const { secretKey, queryTimeout, connectTimeout, sendBufferSize, maxPendingQuestions } = mesh.options;
+    const { secretKey, linkTls, queryTimeout, connectTimeout, sendBufferSize, maxPendingQuestions } = mesh.options;
     this.connection = new QueryConnection({
       host,
       port: localPort,
       secretKey,
+      linkTls,
       queryTimeout,
       connectTimeout,
       sendBufferSize,

@@ -5,9 +5,14 @@ import {
   ConnectionCounters,
   type ConnectionLimits,
   type ConnectionOwner,
+  DOOR_LIMITS,
+  Door,
   hostPort,
+  type LinkTlsOptions,
   Listener,
+  type ListenerTls,
   LocalListener,
+  linkServerTls,
   sendQueues,
   TcpConnection,
   turnWriter,
@@ -59,8 +64,11 @@ const ROOM_SHARE = 0.5;
 
 const NOTHING = Buffer.alloc(0);
 
-/** As a Register: who has not shown the secret key by then is sent away. */
+/** As a Register: who has not shown the secret key by then, or said anything where there is none, is sent away. */
 const AUTHORIZATION_SECONDS = 10;
+
+/** Who has not shown the secret key has nothing to say but that: a name, a key and what it can do. Bytes. */
+const STRANGER_PACKET_SIZE = 4096;
 
 export interface GatewayMeshOptions {
   /** IPv4 address under which workers reach this gateway. */
@@ -71,6 +79,8 @@ export interface GatewayMeshOptions {
   readonly listenIp: string;
   readonly registerAddresses: readonly string[];
   readonly secretKey: string;
+  /** TLS between the processes of the cluster; default null: none. */
+  readonly linkTls?: LinkTlsOptions | null;
   /** Bytes waiting for one worker from which on its clients are paused. */
   readonly sendToWorkerBufferSize: number;
   /** Bytes of events that one worker has not acknowledged from which on its clients are paused. */
@@ -97,8 +107,11 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   readonly #process = randomBytes(8).toString('hex');
   readonly #options: GatewayMeshOptions;
   readonly #limits: ConnectionLimits;
+  /** Of peers that have not shown the secret key. */
+  readonly #strangerLimits: ConnectionLimits;
   readonly #workers = new Map<string, MeshWorkerPeer>();
   readonly #peers = new Set<InnerPeer>();
+  readonly #door: Door;
   readonly #listener: Listener;
   #local: LocalListener | null = null;
   readonly #registers: RegisterClient[] = [];
@@ -114,28 +127,43 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
       maxPackageSize: options.maxPacketSize,
       maxSendBufferSize: options.sendToWorkerBufferSize * HARD_LIMIT_FACTOR,
     });
+    const maxPackageSize = Math.min(options.maxPacketSize, STRANGER_PACKET_SIZE);
+    this.#strangerLimits = options.secretKey === '' ? this.#limits : Object.freeze({ ...this.#limits, maxPackageSize });
     const { listenIp: host, lanPort: port } = options;
     const text = `tcp://${hostPort(host, port)}`;
-    this.#listener = new Listener({ scheme: 'tcp', host, port, text }, (wire) => this.#accept(wire));
+    this.#door = new Door(DOOR_LIMITS, (error, peer) => this.#warn(error.message, peer, error.code, error.code));
+    const address = { scheme: 'tcp', host, port, text };
+    this.#listener = new Listener(
+      address,
+      (wire) => this.#accept(wire),
+      this.#door,
+      this.#tls(options.linkTls ?? null),
+    );
   }
 
   async open(events: GatewayLinkEvents): Promise<GatewayIdentity> {
     this.#events = events;
     await this.#listener.listen(true);
-    const { lanIp, logger } = this.#options;
+    const { lanIp } = this.#options;
     const { port } = this.#listener;
-    this.#local = new LocalListener(lanIp, port, (wire) => this.#accept(wire));
-    const reason = await this.#local.listen();
-    if (reason !== null) logger.debug('workers of this host come over TCP too', { reason });
+    await this.#openLocal(lanIp, port);
     return { localIp: ipToNumber(lanIp) ?? 0, localPort: port };
   }
 
+  async #openLocal(lanIp: string, port: number): Promise<void> {
+    // Who asks for certificates is to see them from everybody.
+    if ((this.#options.linkTls ?? null) !== null) return;
+    this.#local = new LocalListener(lanIp, port, (wire) => this.#accept(wire));
+    const reason = await this.#local.listen();
+    if (reason !== null) this.#options.logger.debug('workers of this host come over TCP too', { reason });
+  }
+
   announce(): void {
-    const { lanIp, secretKey, logger, registerAddresses, workerTimeout } = this.#options;
+    const { lanIp, secretKey, linkTls, logger, registerAddresses, workerTimeout } = this.#options;
     const address = `${lanIp}:${this.#listener.port}`;
     for (const register of registerAddresses) {
       const joinLine = () => gatewayConnectLine(address, secretKey);
-      const client = new RegisterClient({ address: register, joinLine, onAddresses: null, logger });
+      const client = new RegisterClient({ address: register, joinLine, onAddresses: null, linkTls, logger });
       this.#registers.push(client);
       client.start();
     }
@@ -158,6 +186,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
         replacedWorkers: this.replacedWorkers,
         silentWorkers: this.silentWorkers,
         registerProtocolErrors: registers.protocolErrors,
+        linkAcceptErrors: this.#door.dropped.acceptErrors,
       },
     };
   }
@@ -191,6 +220,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
     else if (packet.cmd === Command.ACK && peer.worker !== null) this.#acknowledges(peer, peer.worker, packet);
     else if (packet.cmd === Command.PING && peer.worker !== null) peer.worker.answered();
     else if (peer.authorized) this.#events.command(packet, peer);
+    else if (this.#options.secretKey === '') this.#firstCommand(peer, packet);
     else this.#refuse(peer, `${commandName(packet.cmd)} before the secret key was shown`);
   }
 
@@ -203,7 +233,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   onOpen(): void {}
 
   onFail(connection: TcpConnection, error: GatewayWorkerError): void {
-    this.#warn(`inner connection: ${error.message}`, connection, error.code, error.code);
+    this.#warn(`inner connection: ${error.message}`, peerOf(connection), error.code, error.code);
     const { worker } = connection.context as InnerPeer;
     // It broke the protocol and takes nothing more: its clients' events go elsewhere from now on.
     if (worker !== null && connection.status !== 'established') this.workerLeft(worker);
@@ -225,17 +255,33 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   onClose(connection: TcpConnection): void {
     const peer = connection.context as InnerPeer;
     this.#peers.delete(peer);
+    this.#door.leave(connection.remoteAddress);
     deadlines.delete(peer);
     if (peer.worker !== null) this.workerLeft(peer.worker);
   }
 
+  #tls(linkTls: LinkTlsOptions | null): ListenerTls | null {
+    if (linkTls === null) return null;
+    const onRefused = ({ code, message }: GatewayWorkerError, peer: string) => {
+      this.counters.protocolErrors++;
+      this.refused++;
+      this.#warn(`inner connection: ${message}`, peer, code, code);
+    };
+    return { options: linkServerTls(linkTls), handshakeTimeout: AUTHORIZATION_SECONDS, onRefused };
+  }
+
   #accept(wire: Wire): void {
-    const connection = new TcpConnection(wire, linkCodec, this, this.#limits);
-    // As in the original: without a secret key everybody who reaches the inner port may command.
-    const peer = new InnerPeer(this, connection, this.#options.secretKey === '');
+    const connection = new TcpConnection(wire, linkCodec, this, this.#strangerLimits);
+    const peer = new InnerPeer(this, connection);
     connection.context = peer;
     this.#peers.add(peer);
-    if (!peer.authorized) deadlines.set(peer, AUTHORIZATION_SECONDS);
+    deadlines.set(peer, AUTHORIZATION_SECONDS);
+  }
+
+  /** As in the original: without a secret key everybody who reaches the inner port may command. */
+  #firstCommand(peer: InnerPeer, packet: PacketView): void {
+    this.#authorize(peer);
+    this.#events.command(packet, peer);
   }
 
   #workerConnects(peer: InnerPeer, packet: PacketView): void {
@@ -295,6 +341,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
 
   #authorize(peer: InnerPeer): void {
     peer.authorized = true;
+    peer.connection.relimit(this.#limits);
     deadlines.delete(peer);
   }
 
@@ -324,7 +371,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
       if (worker.silentMs() < workerTimeout * 1000) continue;
       this.silentWorkers++;
       const message = `a worker that owes an answer has said nothing for ${workerTimeout} s; its link is ended`;
-      this.#warn(message, worker.connection, 'GW_LINK_SILENT');
+      this.#warn(message, peerOf(worker.connection), 'GW_LINK_SILENT');
       this.workerLeft(worker);
       worker.connection.destroy();
     }
@@ -332,27 +379,32 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
 
   /** @internal */
   tooSilent(peer: InnerPeer): void {
-    this.#refuse(peer, `the secret key was not shown within ${AUTHORIZATION_SECONDS} s`);
+    const missing = this.#options.secretKey === '' ? 'nothing was said' : 'the secret key was not shown';
+    this.#refuse(peer, `${missing} within ${AUTHORIZATION_SECONDS} s`);
   }
 
   /** @internal Its asker does not read: without this answer it would take the next ones for the wrong questions. */
   answerLost(peer: InnerPeer): void {
     if (peer.connection.status !== 'established') return;
     this.lostAnswers++;
-    this.#warn('an asker does not read its answers; its connection is closed', peer.connection, 'GW_LINK_ANSWER_LOST');
+    this.#warn(
+      'an asker does not read its answers; its connection is closed',
+      peerOf(peer.connection),
+      'GW_LINK_ANSWER_LOST',
+    );
     peer.connection.destroy();
   }
 
   #refuse(peer: InnerPeer, reason: string): void {
     this.counters.protocolErrors++;
     this.refused++;
-    this.#warn(`an inner connection was refused: ${reason}`, peer.connection, 'GW_LINK_REFUSED');
+    this.#warn(`an inner connection was refused: ${reason}`, peerOf(peer.connection), 'GW_LINK_REFUSED');
     peer.connection.destroy();
   }
 
   /** Whoever reaches the inner port can make us say this, as often as it likes. */
-  #warn(message: string, connection: TcpConnection, code: string, alike = message): void {
-    const fields = { code, peer: hostPort(connection.remoteAddress, connection.remotePort) };
+  #warn(message: string, peer: string, code: string, alike = message): void {
+    const fields = { code, peer };
     const passed = this.#throttle.pass(alike, performance.now(), fields);
     if (passed !== null) this.#options.logger.warn(message, passed);
   }
@@ -364,14 +416,13 @@ class InnerPeer implements CommandSource, Expiring {
   readonly connection: TcpConnection;
   /** Kept here: when the connection has ended the socket no longer knows. */
   readonly remoteIp: string;
-  authorized: boolean;
+  authorized = false;
   worker: MeshWorkerPeer | null = null;
 
-  constructor(mesh: GatewayMesh, connection: TcpConnection, authorized: boolean) {
+  constructor(mesh: GatewayMesh, connection: TcpConnection) {
     this.#mesh = mesh;
     this.connection = connection;
     this.remoteIp = connection.remoteAddress.replace(/^::ffff:/, '');
-    this.authorized = authorized;
   }
 
   reply(payload: Buffer | string): void {
@@ -491,6 +542,10 @@ class MeshWorkerPeer implements WorkerPeer {
     writePacket(arena, head, '', body);
     this.connection.sendRange(arena.buffer, arena.buffer === buffer ? offset : 0, arena.offset);
   }
+}
+
+function peerOf({ remoteAddress, remotePort }: TcpConnection): string {
+  return hostPort(remoteAddress, remotePort);
 }
 
 /** What a peer announced and we know too. */

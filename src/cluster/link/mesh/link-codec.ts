@@ -1,5 +1,11 @@
 import { Buffer } from 'node:buffer';
-import { type Codec, ProtocolError, type Reader, type ReaderSink } from '../../../core/protocols/mod.js';
+import {
+  type Codec,
+  type CodecLimits,
+  ProtocolError,
+  type Reader,
+  type ReaderSink,
+} from '../../../core/protocols/mod.js';
 import {
   type LinkProtocolError,
   PacketReader,
@@ -15,8 +21,7 @@ import {
  */
 export const linkCodec: Codec = {
   name: 'link',
-  open: ({ maxPackageSize }) =>
-    new WireReader<PacketForwarder>(new PacketReader({ maxPacketSize: maxPackageSize }), new PacketForwarder()),
+  open: ({ maxPackageSize }) => new LinkReader(new PacketReader({ maxPacketSize: maxPackageSize })),
   encode: refuse,
   decode: refuse,
 };
@@ -80,6 +85,19 @@ class WireReader<Sink extends Forwarder> implements Reader {
   resume(sink: ReaderSink): void {
     this.#forwarder.target = sink;
     this.#wire.resume(this.#forwarder);
+  }
+}
+
+class LinkReader extends WireReader<PacketForwarder> {
+  readonly #packets: PacketReader;
+
+  constructor(packets: PacketReader) {
+    super(packets, new PacketForwarder());
+    this.#packets = packets;
+  }
+
+  relimit({ maxPackageSize }: CodecLimits): void {
+    this.#packets.maxPacketSize = maxPackageSize;
   }
 }
 

@@ -5,6 +5,7 @@ import {
   type ConnectionLimits,
   type ConnectionOwner,
   connectNear,
+  type LinkTlsOptions,
   type TcpConnection,
   turnWriter,
 } from '../../../core/net/mod.js';
@@ -30,6 +31,7 @@ export interface QueryConnectionOptions {
   readonly host: string;
   readonly port: number;
   readonly secretKey: string;
+  readonly linkTls?: LinkTlsOptions | null;
   /** Seconds the gateway has to answer a question. */
   readonly queryTimeout: number;
   /** Seconds the connection may take to be made; default 3, as in the original. */
@@ -318,7 +320,8 @@ export class QueryConnection implements ConnectionOwner, Expiring {
   #need(): void {
     if (this.#connection !== null || this.#leaving !== null || this.#resting || this.#closed) return;
     if (this.#queue.length === 0) return;
-    this.#connection = connectNear(this.#options.host, this.#options.port, replyCodec, this, this.#limits);
+    const { host, port, linkTls } = this.#options;
+    this.#connection = connectNear(host, port, replyCodec, this, this.#limits, linkTls);
   }
 
   #rested(): void {

@@ -5,6 +5,7 @@ import {
   type ConnectionLimits,
   type ConnectionOwner,
   connectTcp,
+  type LinkTlsOptions,
   parseHostPort,
   type TcpConnection,
 } from '../../../core/net/mod.js';
@@ -27,6 +28,7 @@ const CONNECT_SECONDS = 3;
 export interface RegisterClientOptions {
   /** `host:port` */
   readonly address: string;
+  readonly linkTls?: LinkTlsOptions | null;
   /** Says who we are, each time the connection is made. Ends with LF. */
   readonly joinLine: () => string;
   /** The register has sent the list of gateways; `anew`: the first one since the connection was made. */
@@ -162,7 +164,7 @@ export class RegisterClient implements ConnectionOwner {
 
   #dial(): void {
     const { host, port } = parseHostPort(this.#options.address);
-    this.#connection = connectTcp(host, port, registerCodec, this, this.#limits);
+    this.#connection = connectTcp(host, port, registerCodec, this, this.#limits, this.#options.linkTls);
   }
 
   /** A Register explains itself so before it hangs up; something else may talk for ever. */

@@ -5,6 +5,7 @@ import {
   type ConnectionLimits,
   type ConnectionOwner,
   connectNear,
+  type LinkTlsOptions,
   type TcpConnection,
   turnWriter,
 } from '../../../core/net/mod.js';
@@ -57,6 +58,8 @@ export interface WorkerMeshOptions {
   readonly workerKey: string;
   readonly registerAddresses: readonly string[];
   readonly secretKey: string;
+  /** TLS between the processes of the cluster; default null: none. */
+  readonly linkTls?: LinkTlsOptions | null;
   /** Bytes waiting for one gateway from which on further commands are refused. */
   readonly sendToGatewayBufferSize: number;
   /** Largest packet taken, in bytes. */
@@ -87,9 +90,9 @@ export class WorkerMesh implements WorkerLink {
 
   constructor(options: WorkerMeshOptions) {
     this.options = options;
-    const { registerAddresses, secretKey, logger } = options;
+    const { registerAddresses, secretKey, linkTls, logger } = options;
     const onChange = (all: ReadonlyMap<string, GatewayAddress>) => this.#take(all);
-    this.#announced = new AnnouncedGateways({ registerAddresses, secretKey, onChange, logger });
+    this.#announced = new AnnouncedGateways({ registerAddresses, secretKey, linkTls, onChange, logger });
   }
 
   get gateways(): Iterable<GatewayPeer> {
@@ -314,9 +317,9 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   ask(head: PacketHead, ext: string | Buffer, body: string | Buffer): Promise<Buffer> {
     // Also when it was never asked: the connection would be made now, and nobody would close it.
     if (this.#stopped) return Promise.reject(unreachable(this.address, 'the link is closed'));
-    const { secretKey, queryTimeout } = this.#mesh.options;
+    const { secretKey, linkTls, queryTimeout } = this.#mesh.options;
     const { counters, localPort: port } = this;
-    this.#queries ??= new QueryConnection({ host: this.#host, port, secretKey, queryTimeout, counters });
+    this.#queries ??= new QueryConnection({ host: this.#host, port, secretKey, linkTls, queryTimeout, counters });
     return this.#queries.ask(head, ext, body).then((answer) => {
       // Answers come by another way than events, and may tell of members whose PRESENT is yet to be read.
       this.absentGroups.forget();
@@ -325,7 +328,8 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   }
 
   dial(): void {
-    this.connection = connectNear(this.#host, this.localPort, linkCodec, this, this.#limits);
+    const { linkTls } = this.#mesh.options;
+    this.connection = connectNear(this.#host, this.localPort, linkCodec, this, this.#limits, linkTls);
   }
 
   stop(): void {

@@ -26,12 +26,32 @@ const RESERVED: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-const REASON = {
+/** RFC 9110 section 15, RFC 6585. */
+const REASON: Readonly<Record<number, string>> = {
+  302: 'Found',
+  307: 'Temporary Redirect',
   400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  409: 'Conflict',
+  410: 'Gone',
   426: 'Upgrade Required',
+  429: 'Too Many Requests',
   431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
-} as const;
+  503: 'Service Unavailable',
+};
+
+/** How a handshake that is right is refused all the same. */
+export interface HandshakeRefusal {
+  /** HTTP status, 300 to 599. */
+  readonly status: number;
+  /** Header lines of the answer, such as `WWW-Authenticate`; those of the handshake itself are not allowed. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The body, plain text; default: none. */
+  readonly reason?: string;
+}
 
 /** False as soon as the bytes can't become a GET request: a TLS hello or a POST is not waited for. */
 export function mayBeGet(buffer: Buffer, start: number, end: number): boolean {
@@ -84,12 +104,31 @@ export function acceptReply(
     'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
     `Sec-WebSocket-Accept: ${accept}\r\n`;
   if (extensions !== null) head += `Sec-WebSocket-Extensions: ${extensions}\r\n`;
-  for (const [name, value] of Object.entries(extra)) {
+  return Buffer.from(`${head}${headerLines(extra)}\r\n`, 'latin1');
+}
+
+/**
+ * The answer that refuses a request; the connection is to be closed behind it.
+ *
+ * @throws ProtocolError `GW_HANDSHAKE_RESPONSE` for a header that must not be sent
+ */
+export function handshakeRefusal({ status, headers = {}, reason = '' }: HandshakeRefusal): Buffer {
+  const body = Buffer.from(reason);
+  const type = body.length === 0 ? '' : 'Content-Type: text/plain; charset=utf-8\r\n';
+  const head =
+    `HTTP/1.1 ${status} ${REASON[status] ?? 'Refused'}\r\nConnection: close\r\n` +
+    `Content-Length: ${body.length}\r\n${type}${headerLines(headers)}\r\n`;
+  return Buffer.concat([Buffer.from(head, 'latin1'), body]);
+}
+
+function headerLines(headers: Readonly<Record<string, string>>): string {
+  let lines = '';
+  for (const [name, value] of Object.entries(headers)) {
     if (!TOKEN.test(name) || RESERVED.has(name.toLowerCase())) throw impossibleHeader(name, 'name');
     if (typeof value !== 'string' || !FIELD_VALUE.test(value)) throw impossibleHeader(name, 'value');
-    head += `${name}: ${value}\r\n`;
+    lines += `${name}: ${value}\r\n`;
   }
-  return Buffer.from(`${head}\r\n`, 'latin1');
+  return lines;
 }
 
 /** RFC 6455 section 4.2.2. */
@@ -121,7 +160,7 @@ function refused(
   return new ProtocolError(code, `WebSocket handshake: ${text}`, { status, ...fields }, httpReply(status, text));
 }
 
-function httpReply(status: keyof typeof REASON, text: string): Buffer {
+function httpReply(status: 400 | 426 | 431 | 500, text: string): Buffer {
   const body = `WebSocket handshake: ${text}\n`;
   // 426 must name what to upgrade to (RFC 9110 section 15.5.22), a version that failed the one that would not.
   const upgrade = status === 426 ? 'Upgrade: websocket\r\n' : '';

@@ -22,7 +22,7 @@ const MAX_HANDSHAKE_BYTES = 16 * 1024;
 const MAX_FRAGMENTS = 128 * 1024;
 
 const STATE = {
-  /** The HTTP request is not complete. */
+  /** The HTTP request is not complete, or the owner has yet to say what becomes of it. */
   handshake: 0,
   /** At the beginning of a frame. Control frames are taken whole here. */
   header: 1,
@@ -56,6 +56,8 @@ export class WebSocketReader extends HoldingReader {
   #mask = 0;
   /** Payload bytes of the present frame that are to come. */
   #remaining = 0;
+  /** The request that the owner has to decide about. */
+  #asked: Asked | null = null;
   /** The message in progress, if it does not come in one piece. */
   #message: MessageAssembly | null = null;
 
@@ -90,6 +92,16 @@ export class WebSocketReader extends HoldingReader {
   /** The message that buffer[start…end) stands for; only asked where `takesReserved` has said yes. */
   protected inflate(buffer: Buffer, start: number, end: number): Buffer | ProtocolError {
     return buffer.subarray(start, end);
+  }
+
+  override resume(sink: ReaderSink): void {
+    if (this.#asked === null) super.resume(sink);
+  }
+
+  admit(sink: ReaderSink): void {
+    const asked = this.#asked;
+    this.#asked = null;
+    if (asked !== null) this.#accept(asked, sink);
   }
 
   protected override parse(buffer: Buffer, start: number, end: number, sink: ReaderSink): number {
@@ -159,11 +171,19 @@ export class WebSocketReader extends HoldingReader {
       this.fail(sink, extensions);
       return;
     }
-    const response: HandshakeResponse = { headers: Object.create(null) };
-    if (!sink.handshake(request, response)) {
+    const asked: Asked = { request, extensions, response: { headers: Object.create(null) } };
+    const verdict = sink.handshake(request, asked.response);
+    if (verdict === 'later') {
+      this.#asked = asked;
+      this.goOn(false);
+    } else if (verdict) {
+      this.#accept(asked, sink);
+    } else {
       this.finish();
-      return;
     }
+  }
+
+  #accept({ request, extensions, response }: Asked, sink: ReaderSink): void {
     const reply = acceptOrError(request, extensions, response);
     if (reply instanceof ProtocolError) {
       this.fail(sink, reply);
@@ -327,6 +347,12 @@ export class WebSocketReader extends HoldingReader {
     this.fail(sink, error);
     return end;
   }
+}
+
+interface Asked {
+  readonly request: HandshakeRequest;
+  readonly extensions: string | null;
+  readonly response: HandshakeResponse;
 }
 
 function checkedRequest(buffer: Buffer, start: number, end: number): HandshakeRequest | ProtocolError {

@@ -80,6 +80,7 @@ test('an error of the service is the answer, and the connection stays', async ()
 
 test.each([
   ['no JSON', 'hello', 'GW_CONTROL_MALFORMED', null],
+  ['an HTTP request', 'GET /status HTTP/1.1\r', 'GW_CONTROL_MALFORMED', null],
   ['no object', '[1]', 'GW_CONTROL_MALFORMED', null],
   ['nothing', '', 'GW_CONTROL_MALFORMED', null],
   ['no id', '{"command":"hello"}', 'GW_CONTROL_MALFORMED', null],

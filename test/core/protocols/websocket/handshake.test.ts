@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { websocketCodec } from '../../../../src/core/protocols/mod.js';
 import { acceptReply } from '../../../../src/core/protocols/websocket/handshake.js';
 import { clientFrame, request, SAMPLE_REQUEST } from '../../../support/client-frames.js';
-import { pushCopy, RecordingSink, read, readEveryWay, WIDE } from '../../../support/recording-sink.js';
+import { cuttings, pushCopy, RecordingSink, read, readEveryWay, WIDE } from '../../../support/recording-sink.js';
 
 const ACCEPTED =
   'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
@@ -201,6 +201,24 @@ describe('WebSocket handshake', () => {
     expect(reader.held).toBe(clientFrame(1, 'hi').length);
     reader.resume(sink);
     expect(sink.messages).toEqual(['hi']);
+  });
+
+  test('one that is decided later holds everything until then, however it is cut, and goes on as if nothing had been', () => {
+    const bytes = Buffer.concat([request(), clientFrame(1, 'a'), clientFrame(1, 'b')]);
+    const atOnce = read(websocketCodec, [bytes]).events;
+    for (const pieces of cuttings(bytes)) {
+      const sink = new RecordingSink();
+      sink.later = true;
+      const reader = websocketCodec.open(WIDE);
+      for (const piece of pieces) pushCopy(reader, piece, sink);
+      reader.resume(sink);
+      expect([sink.events, reader.open]).toEqual([[['handshake', '/chat?room=1']], false]);
+      reader.admit?.(sink);
+      expect([sink.events.at(-1), reader.open]).toEqual([['opened'], true]);
+      reader.admit?.(sink);
+      reader.resume(sink);
+      expect(sink.events).toEqual(atOnce);
+    }
   });
 
   test('header lines of the owner stand in the answer', () => {
