@@ -11,6 +11,8 @@ const PROCESSES = 5;
 const ASK_EVERY_MS = 20;
 /** Within which a client that does nothing wrong is answered, however busy the machine is. */
 const PATIENCE_MS = 15_000;
+/** So many cases are between two looks at the memory; by the first one all is there that is made once. */
+const MEMORY_EVERY = 2000;
 /** Beyond this, since the first look at it, a server process holds on to what it was sent. Bytes. */
 const MOST_GROWTH = 96 * 1024 * 1024;
 
@@ -23,6 +25,7 @@ export class FuzzedCluster {
   readonly innerPorts: readonly number[];
   readonly #healthy: HealthyClient[] = [];
   #pids: readonly number[] = [];
+  #checks = 0;
   /** Bytes of each process when it was looked at first. */
   #warm: readonly number[] | null = null;
 
@@ -61,17 +64,17 @@ export class FuzzedCluster {
     return socketPlace(name, process.getuid?.() ?? -1).path;
   }
 
-  /** @throws Error when a process has died, or a client that does nothing wrong waits or was cut off */
+  /** @throws Error when a process has died or grown, or a client that does nothing wrong waits or was cut off */
   check(): void {
     const pids = this.script.children().sort();
     if (!isAlive(this.script.pid) || pids.join() !== this.#pids.join()) {
       throw new Error(`processes ${this.#pids.join()} have become ${pids.join()}:\n${this.script.output}`);
     }
     for (const client of this.#healthy) client.check();
+    if (++this.#checks % MEMORY_EVERY === 0) this.#checkMemory();
   }
 
-  /** Looks at the memory: the first time to remember it. @throws Error where it has grown too much since */
-  checkMemory(): void {
+  #checkMemory(): void {
     const now = this.#pids.map(residentBytes);
     this.#warm ??= now;
     for (const [index, bytes] of now.entries()) {
@@ -98,13 +101,12 @@ export function fuzzedCluster(): Promise<FuzzedCluster> {
   return running;
 }
 
-/** Looks at it once more and ends it, if it was started. @throws Error as its `checkMemory` and `end` do */
+/** Looks at it once more and ends it, if it was started. @throws Error as its `end` does */
 export async function endFuzzedCluster(): Promise<void> {
   const cluster = await running;
   running = null;
   if (cluster === null) return;
   try {
-    cluster.checkMemory();
     await cluster.end();
   } finally {
     await endScripts();
