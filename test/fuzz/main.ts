@@ -11,7 +11,8 @@ const USAGE = `npm run fuzz -- [options]
   --cases n     for each target, instead of a time
   --seed n      default: another one each time; it is printed
   --only a,b    targets by name or by the beginning of it; default: all
-  --case n      this one case of one target (--only), with its seed; prints the input
+  --case n      this one case of one target (--only), with its seed; prints the input. n-m: all from n to m, for what keeps a
+                state between cases, as the processes of a cluster do
   --in-process  leaves out the targets that fire at a running cluster
   --list        the targets`;
 
@@ -53,7 +54,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   process.on('unhandledRejection', fail);
   process.on('uncaughtException', fail);
-  if (values.case !== undefined) await again(targets, seed, number('--case', values.case)).catch(fail);
+  if (values.case !== undefined) await again(targets, seed, values.case).catch(fail);
   else {
     say(`seed ${seed}`);
     let cases = 0;
@@ -76,12 +77,13 @@ export async function main(args: readonly string[]): Promise<number> {
   return failures === 0 ? 0 : 1;
 }
 
-/** Runs one case, with its input. */
-async function again(targets: readonly Target[], seed: number, one: number): Promise<void> {
+/** Runs one case, or all from one to another, and prints the last input. */
+async function again(targets: readonly Target[], seed: number, range: string): Promise<void> {
   const [target, other] = targets;
   if (target === undefined || other !== undefined) throw new Error('--case: of which target? Name it with --only');
-  say(`input: ${inputOf(target, seed, one).bytes.toString('hex')}`);
-  await runCase(target, seed, one);
+  const [first = 0, last = first] = range.split('-').map((text) => number('--case', text));
+  say(`input: ${inputOf(target, seed, last).bytes.toString('hex')}`);
+  for (let one = first; one <= last; one++) await runCase(target, seed, one);
   await target.end?.();
 }
 
