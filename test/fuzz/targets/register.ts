@@ -42,7 +42,7 @@ export const REGISTER: Target = {
     const [came, back] = [message, again].map((value) =>
       JSON.stringify({ ...value, fields: null, secretKey: ('secretKey' in value && value.secretKey) || '' }),
     );
-    // PHP's JSON has no lone surrogates, and neither has what it writes.
-    if (came !== back && Buffer.from(String(came)).toString() === came) throw new Error(`${came} came back as ${back}`);
+    // Half a surrogate pair, which PHP could not read, is replaced; JSON shows it escaped.
+    if (came !== back && !/\\ud[89a-f]/.test(String(came))) throw new Error(`${came} came back as ${back}`);
   },
 };
