@@ -62,7 +62,8 @@ const PORTS: readonly Target[] = [
     run: async (bytes, random) => {
       const { innerPorts } = await fuzzedCluster();
       const first = random(2) === 0 ? STRANGER : Buffer.alloc(0);
-      const port = innerPorts[random(innerPorts.length)] as number;
+      const all = Object.values(innerPorts);
+      const port = all[random(all.length)] as number;
       const said = await exchange({ port }, Buffer.concat([first, bytes]), random);
       if (said.length > 0) throw new Error(`a stranger was answered: ${said.toString('hex')}`);
     },
@@ -73,19 +74,17 @@ const PORTS: readonly Target[] = [
     run: async (bytes, random) => {
       const { innerPorts } = await fuzzedCluster();
       const first = random(8) === 0 ? WORKER : CLIENT;
-      // Not of the gateway that the healthy clients are at: with the secret one may send them anything, or cut them off.
-      const port = innerPorts[1 + random(innerPorts.length - 1)] as number;
-      await exchange({ port }, Buffer.concat([first, bytes]), random);
+      await exchange({ port: innerPorts.commanded }, Buffer.concat([first, bytes]), random);
     },
   },
   {
     name: 'port-register',
     seeds: REGISTER_LINES,
     run: async (bytes, random) => {
-      const { ports } = await fuzzedCluster();
+      const { registerPort } = await fuzzedCluster();
       const known = random(4) === 0;
       const first = known ? Buffer.from(workerConnectLine(SECRET)) : Buffer.alloc(0);
-      const said = await exchange({ port: ports.register }, Buffer.concat([first, bytes]), random);
+      const said = await exchange({ port: registerPort }, Buffer.concat([first, bytes]), random);
       if (!known && said.includes('broadcast_addresses')) throw new Error(`a stranger was told: ${said}`);
     },
   },
@@ -102,7 +101,7 @@ const PORTS: readonly Target[] = [
     name: 'link-of-worker',
     seeds: EVENTS,
     run: async (bytes, random) => {
-      gateway ??= new FakeGateway((await fuzzedCluster()).ports.register);
+      gateway ??= new FakeGateway((await fuzzedCluster()).registerPort);
       await gateway.tell(bytes, random);
     },
     end: async () => {
@@ -141,7 +140,7 @@ async function exchange(to: { port: number } | { path: string }, bytes: Buffer, 
   socket.on('error', () => {});
   const closed = new Promise((resolve) => socket.once('close', resolve));
   await once(socket, 'connect');
-  const pieces = random(2) === 0 ? [bytes] : cut(bytes, random).slice(0, 20);
+  const pieces = random(2) === 0 ? [bytes] : few(cut(bytes, random));
   for (const piece of pieces) {
     socket.write(piece);
     // So that they are not one read at the other end.
@@ -155,6 +154,11 @@ async function exchange(to: { port: number } | { path: string }, bytes: Buffer, 
     socket.destroy();
   }
   return Buffer.concat(said);
+}
+
+/** The first pieces as they are, and the rest as one. */
+function few(pieces: readonly Buffer[]): Buffer[] {
+  return [...pieces.slice(0, 20), Buffer.concat(pieces.slice(20))];
 }
 
 /** A gateway that the workers of the cluster find through its Register, and that tells them anything. */
