@@ -52,6 +52,23 @@ describe('the runner', () => {
     await expect(runCase(pending, 1, 0, 50)).rejects.toThrow('not within 50 ms');
   });
 
+  it('finds the case that leaves a rejection to nobody', async () => {
+    // Vitest would take it for a fault of this test.
+    const others = process.listeners('unhandledRejection');
+    process.removeAllListeners('unhandledRejection');
+    try {
+      const careless = target((bytes) => {
+        if (bytes.length % 7 === 3) void Promise.reject(new Error('left alone'));
+      });
+      const failure = await fuzz(careless, 1, { cases: 1000 }).catch((error) => error);
+      expect(failure).toBeInstanceOf(FuzzFailure);
+      expect(failure.message).toContain('left alone');
+      expect((failure.hex.length / 2) % 7).toBe(3);
+    } finally {
+      for (const listener of others) process.on('unhandledRejection', listener);
+    }
+  });
+
   it('finds a parser that holds on to what it is fed', async () => {
     const held: Buffer[] = [];
     const leaking = target(() => void held.push(Buffer.alloc(10_000, 1)));

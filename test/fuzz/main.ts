@@ -65,7 +65,8 @@ export async function main(args: readonly string[]): Promise<number> {
         const run = await fuzz(target, seed, budget);
         cases += run.cases;
         const growth = run.growth === null ? '' : `, ${Math.round(run.growth / 1024)} KB more held`;
-        say(`${target.name.padEnd(20)} ${run.cases} cases in ${run.seconds.toFixed(1)} s${growth}`);
+        const slowest = `case ${run.slowest.number} took ${run.slowest.ms.toFixed(1)} ms`;
+        say(`${target.name.padEnd(20)} ${run.cases} cases in ${run.seconds.toFixed(1)} s, ${slowest}${growth}`);
       } catch (error) {
         fail(error);
       }

@@ -34,6 +34,13 @@ export interface Run {
   readonly seconds: number;
   /** Bytes of heap and buffers after the run beyond those after the warm-up; null: the run was too short to tell. */
   readonly growth: number | null;
+  readonly slowest: Slowest;
+}
+
+/** The case that took longest. */
+export interface Slowest {
+  readonly number: number;
+  readonly ms: number;
 }
 
 /** Until when a target is fed: so many cases, or so long. */
@@ -70,30 +77,43 @@ export async function fuzz(
   const begun = performance.now();
   const due = begun + seconds * 1000;
   let warm: number | null = null;
+  let slowest: Slowest = { number: 0, ms: 0 };
   let number = 0;
-  while (number < cases && performance.now() < due) {
-    const to = Math.min(number + BATCH, cases);
-    await runCases(target, seed, number, to, LONGEST_CASE_MS);
-    number = to;
-    if (warm === null && number >= WARM_UP) warm = await heldBytes();
+  try {
+    while (number < cases && performance.now() < due) {
+      const to = Math.min(number + BATCH, cases);
+      const slow = await runCases(target, seed, number, to, LONGEST_CASE_MS);
+      number = to;
+      if (warm === null && number >= WARM_UP) warm = await heldBytes();
+      // What is compiled in the first ones takes its time.
+      if (slow.ms > slowest.ms && number > BATCH) slowest = slow;
+    }
+  } finally {
+    await target.end?.();
   }
-  await target.end?.();
   const growth = warm === null ? null : (await heldBytes()) - warm;
   if (growth !== null && growth > MOST_GROWTH) {
     throw new Error(`${target.name}, seed ${seed}: ${growth} bytes more are held after ${number} cases`);
   }
-  return { cases: number, seconds: (performance.now() - begun) / 1000, growth };
+  return { cases: number, seconds: (performance.now() - begun) / 1000, growth, slowest };
 }
 
 /** What the script below runs: an endless loop in a parser is ended by its time limit. */
 const slot = globalThis as { fuzzStep?: () => void };
 const step = new Script('fuzzStep()');
 
-async function runCases(target: Target, seed: number, from: number, to: number, longestMs: number): Promise<void> {
+async function runCases(target: Target, seed: number, from: number, to: number, longestMs: number): Promise<Slowest> {
   let number = from;
   let bytes: Buffer = Buffer.alloc(0);
   let began = 0;
   let pending: Promise<void> | undefined;
+  let slowest: Slowest = { number: from, ms: 0 };
+  const done = () => {
+    const ms = performance.now() - began;
+    if (ms > longestMs) throw new Error(`took ${Math.round(ms)} ms`);
+    if (ms > slowest.ms) slowest = { number, ms };
+    number++;
+  };
   slot.fuzzStep = () => {
     while (number < to) {
       const input = inputOf(target, seed, number);
@@ -101,28 +121,50 @@ async function runCases(target: Target, seed: number, from: number, to: number, 
       began = performance.now();
       pending = target.run(Buffer.from(bytes), input.random) ?? undefined;
       if (pending !== undefined) return;
-      checkTime(began, longestMs);
-      number++;
+      done();
     }
   };
+  const strays = new Strays();
   try {
     while (number < to) {
       step.runInThisContext({ timeout: longestMs, displayErrors: false });
       if (pending === undefined) break;
       await within('the end of the case', pending, longestMs);
-      checkTime(began, longestMs);
-      number++;
+      done();
     }
+    await strays.turn();
   } catch (error) {
-    throw new FuzzFailure(target, seed, number, bytes, error);
+    throw new FuzzFailure(target, seed, Math.min(number, to - 1), bytes, error);
+  } finally {
+    strays.end();
   }
-  // What is left to the next turn, such as rejections that nobody has handled, belongs to this batch.
-  await new Promise(setImmediate);
+  if (strays.first === undefined) return slowest;
+  // Nobody knows whose it was: one by one they tell.
+  if (to - from > 1) for (let one = from; one < to; one++) await runCases(target, seed, one, one + 1, longestMs);
+  throw new FuzzFailure(target, seed, to - 1, bytes, strays.first.error);
 }
 
-function checkTime(began: number, longestMs: number): void {
-  const took = performance.now() - began;
-  if (took > longestMs) throw new Error(`took ${Math.round(took)} ms`);
+/** Rejections that nobody handles and exceptions that nobody catches, from when it is made to its end. */
+class Strays {
+  first: { readonly error: unknown } | undefined;
+  readonly #take = (error: unknown) => {
+    this.first ??= { error };
+  };
+
+  constructor() {
+    process.on('unhandledRejection', this.#take);
+    process.on('uncaughtException', this.#take);
+  }
+
+  /** What is on its way shows within a turn. */
+  async turn(): Promise<void> {
+    await new Promise(setImmediate);
+  }
+
+  end(): void {
+    process.off('unhandledRejection', this.#take);
+    process.off('uncaughtException', this.#take);
+  }
 }
 
 async function heldBytes(): Promise<number> {
