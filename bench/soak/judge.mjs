@@ -2,10 +2,12 @@
 
 /** Of the time a process has lived; by then pools are filled and code is compiled. */
 const WARM_UP = 0.3;
-/** Fewer samples behind the warm-up tell nothing: a process that was replaced by a reload. */
+/** Fewer samples behind the warm-up tell nothing. */
 const FEWEST = 9;
+/** Nor does less of the time: a process that a reload has made, or ended, is warming up for most of its life. */
+const LEAST_SHARE = 0.25;
 /** Growth from the first third of what is judged to the last, in bytes: more is a leak. Of the heap after a collection. */
-export const MOST_HEAP_GROWTH = 6 * 1024 * 1024;
+export const MOST_HEAP_GROWTH = 3 * 1024 * 1024;
 /** Of all memory: allocators keep pages for themselves. */
 export const MOST_RSS_GROWTH = 48 * 1024 * 1024;
 /** Beyond what there was before the load came: links, connections for questions and the like, made once at the first need. */
@@ -22,7 +24,7 @@ const MOST_TIMERS = 4;
 export function judge(samples, { begun, ended }) {
   const first = Math.max(begun, samples[0].at);
   const judged = samples.filter(({ at }) => at >= first + (ended - first) * WARM_UP && at <= ended);
-  if (judged.length < FEWEST) return null;
+  if (judged.length < FEWEST || judged.at(-1).at - judged[0].at < (ended - begun) * LEAST_SHARE) return null;
   const heap = trend(judged, 'heap');
   const rss = trend(judged, 'rss');
   const faults = [];

@@ -95,7 +95,7 @@ async function soak({ minutes, rate, connects, json, leak }) {
   return faults.length === 0;
 }
 
-/** Connects and disconnects, nothing else. */
+/** Connects and disconnects: each joins a group, gets a uid and a session, and goes. */
 async function connectOften(wanted) {
   const load = newLoad();
   const groups = [];
@@ -107,6 +107,7 @@ async function connectOften(wanted) {
         const count = Math.min(CONNECTS_AT_ONCE, wanted - connects);
         connects += count;
         await openAll(group, count);
+        await group.prepare(Array(count).fill(['!own']));
         await group.close();
       }
     }),
