@@ -1,4 +1,5 @@
 import type { Target } from '../target.js';
+import { ANNOUNCED_GATEWAYS } from './announced-gateways.js';
 import { API_ANSWERS } from './answers.js';
 import { CLIENT_PROTOCOLS } from './client-protocols.js';
 import { CONTROL } from './control.js';
@@ -16,6 +17,7 @@ export const PARSERS: readonly Target[] = [
   ...LINK,
   COMMANDS,
   REGISTER,
+  ANNOUNCED_GATEWAYS,
   ...PHP_SERIALIZE,
   ...NAMES,
   CONTROL,
