@@ -78,7 +78,7 @@ class Cluster {
     this.#ports = ports;
   }
 
-  static async start(workers = 3, clients = CLIENTS): Promise<Cluster> {
+  static async start(workers = 3, clients = CLIENTS, env: Record<string, string> = {}): Promise<Cluster> {
     const [register = 0, text = 0, control = 0] = await freePorts(3);
     const script = startScript(SCRIPT, {
       env: {
@@ -87,6 +87,7 @@ class Cluster {
         CONTROL_PORT: String(control),
         WORKERS: String(workers),
         NOTES: join(folder, 'notes'),
+        ...env,
       },
     });
     await script.outputMatching(/takes orders/);
@@ -234,6 +235,19 @@ describe('events', () => {
     await cluster.moreMessages(500);
     process.kill(pid, 'SIGKILL');
     expect(await cluster.accounted()).toBeGreaterThan(100);
+  });
+});
+
+describe('clients that leave while no worker is there', () => {
+  it('have their onClose, each once and with its session, when there is one again', async () => {
+    // Nothing else waits as long as it takes to start a worker.
+    const cluster = await Cluster.start(1, CLIENTS, { MAX_WAITING_TIME: '0.05' });
+    for (const client of cluster.clients) for (let count = 0; count < 3; count++) client.say('');
+    await cluster.accounted();
+    const [pid = 0] = await cluster.pids('Worker');
+    process.kill(pid, 'SIGKILL');
+    for (const client of cluster.clients) client.leave();
+    await cluster.closes();
   });
 });
 
