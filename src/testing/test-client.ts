@@ -122,7 +122,7 @@ export class TestClient implements AsyncDisposable {
         settle(this.#ended());
       },
     };
-    this.#connection = new TcpConnection(new SocketWire(socket, true), codec, owner, LIMITS, true);
+    this.#connection = new TcpConnection(new SocketWire(socket, { connecting: true }), codec, owner, LIMITS, true);
   }
 
   /** Every message so far, in order; also those that `next` has given. */

@@ -3,7 +3,7 @@ import type { Server, Socket } from 'node:net';
 import process from 'node:process';
 import { TLSSocket } from 'node:tls';
 import { getSystemErrorName } from 'node:util';
-import type { Wire, WireEnd } from './wire.js';
+import { KEEP_ALIVE_MS, type LocalAddresses, type Wire, type WireEnd } from './wire.js';
 
 /**
  * A connection without the socket: bytes go to and come from the handle that Node's own sockets are built on.
@@ -22,6 +22,7 @@ export class HandleWire implements Wire {
   queued = 0;
   destroyed = false;
   readonly #handle: Handle;
+  readonly #addresses: LocalAddresses | null;
   #end: WireEnd | null = null;
   #reading = false;
   #marked = false;
@@ -31,58 +32,78 @@ export class HandleWire implements Wire {
   #written = false;
   #read = false;
 
-  private constructor(handle: Handle) {
+  private constructor(handle: Handle, addresses: LocalAddresses | null) {
     this.#handle = handle;
+    this.#addresses = addresses;
     // Now or never: when it is gone, which a handler of the end wants to know of whom, it can't be asked.
-    const { address, port } = addressOf(handle, 'getpeername');
-    this.remoteAddress = address;
-    this.remotePort = port;
+    const { address, port } = addresses === null ? addressOf(handle, 'getpeername') : NO_ADDRESS;
+    this.remoteAddress = addresses?.host ?? address;
+    this.remotePort = addresses?.remotePort ?? port;
   }
 
   /**
    * Has a listening server hand out handles instead of making sockets.
    *
-   * @param accept gets each connection, without Nagle, keepalive after `keepAliveMs`
+   * @param accept gets each connection, over TCP without Nagle and with keepalive after 55 s
+   * @param addresses for a server on a Unix socket
    * @returns whether it will: false when this Node.js is not known well enough
    */
-  static takeOverServer(server: Server, keepAliveMs: number, accept: (wire: Wire) => void): boolean {
+  static takeOverServer(
+    server: Server,
+    accept: (wire: Wire) => void,
+    addresses: LocalAddresses | null = null,
+  ): boolean {
     const listening = (server as unknown as { _handle?: { onconnection?: OnConnection } })._handle;
     if (stream === null || typeof listening?.onconnection !== 'function') return false;
     const onSocket = listening.onconnection;
     listening.onconnection = function (error, handle) {
-      if (error !== 0 || handle === undefined || !isHandle(handle)) {
+      if (error !== 0 || !isHandle(handle) || (addresses === null && !isTcp(handle))) {
         onSocket.call(this, error, handle);
         return;
       }
-      handle.setNoDelay(true);
-      handle.setKeepAlive(true, keepAliveMs / 1000);
-      accept(new HandleWire(handle));
+      if (isTcp(handle)) {
+        handle.setNoDelay(true);
+        handle.setKeepAlive(true, KEEP_ALIVE_MS / 1000);
+      }
+      accept(new HandleWire(handle, addresses));
     };
     return true;
   }
 
-  /** Takes the handle of a socket that has just connected; null: it must keep it. */
-  static takeOver(socket: Socket): HandleWire | null {
+  /**
+   * Takes the handle of a socket that has just connected; null: it must keep it.
+   *
+   * @param addresses for a Unix socket
+   */
+  static takeOver(socket: Socket, addresses: LocalAddresses | null): HandleWire | null {
     // What it was handed before it was connected it has yet to write.
     if (socket instanceof TLSSocket || socket.writableLength > 0) return null;
     const holder = socket as unknown as { _handle: unknown };
     const handle = holder._handle;
-    if (stream === null || !isHandle(handle)) return null;
+    if (stream === null || !isHandle(handle) || (addresses === null && !isTcp(handle))) return null;
     holder._handle = null;
     socket.destroy();
-    return new HandleWire(handle);
+    return new HandleWire(handle, addresses);
   }
 
   get encrypted(): boolean {
     return false;
   }
 
+  get local(): boolean {
+    return this.#addresses !== null;
+  }
+
   get localAddress(): string {
-    return this.destroyed ? '' : addressOf(this.#handle, 'getsockname').address;
+    return this.#addresses?.host ?? this.#localAddress.address;
   }
 
   get localPort(): number {
-    return this.destroyed ? 0 : addressOf(this.#handle, 'getsockname').port;
+    return this.#addresses?.localPort ?? this.#localAddress.port;
+  }
+
+  get #localAddress(): { address: string; port: number } {
+    return this.destroyed ? NO_ADDRESS : addressOf(this.#handle, 'getsockname');
   }
 
   attach(end: WireEnd): void {
@@ -235,10 +256,12 @@ function systemError(error: number, syscall: string): Error {
   return Object.assign(new Error(`${syscall} ${code}`), { code, errno: error, syscall });
 }
 
+const NO_ADDRESS = Object.freeze({ address: '', port: 0 });
+
 function addressOf(handle: Handle, ask: 'getpeername' | 'getsockname'): { address: string; port: number } {
-  const out = { address: '', port: 0 };
+  const out = { ...NO_ADDRESS };
   // A peer may be gone again before it is accepted: then there is nothing to know.
-  handle[ask](out);
+  if (isTcp(handle)) handle[ask](out);
   return out;
 }
 
@@ -251,6 +274,9 @@ interface Handle {
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
   shutdown(request: Request): number;
   close(closed: () => void): void;
+}
+
+interface TcpHandle extends Handle {
   getpeername(out: object): number;
   getsockname(out: object): number;
   setNoDelay(on: boolean): number;
@@ -264,15 +290,22 @@ const HANDLE_METHODS = [
   'writeBuffer',
   'shutdown',
   'close',
+] as const satisfies readonly (keyof Handle)[];
+
+const TCP_METHODS = [
   'getpeername',
   'getsockname',
   'setNoDelay',
   'setKeepAlive',
-] as const satisfies readonly (keyof Handle)[];
+] as const satisfies readonly (keyof TcpHandle)[];
 
 function isHandle(value: unknown): value is Handle {
   const handle = value as Partial<Handle> | null | undefined;
   return handle !== null && HANDLE_METHODS.every((name) => typeof handle?.[name] === 'function');
+}
+
+function isTcp(handle: Handle): handle is TcpHandle {
+  return TCP_METHODS.every((name) => typeof (handle as Partial<TcpHandle>)[name] === 'function');
 }
 
 type OnConnection = (this: unknown, error: number, handle: unknown) => void;

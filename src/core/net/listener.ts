@@ -5,9 +5,8 @@ import { hostPort, type NetAddress } from './address.js';
 import { ConnectionError, ListenError } from './errors.js';
 import { HandleWire } from './handle-wire.js';
 import { SocketWire } from './socket-wire.js';
-import { KEEP_ALIVE_MS } from './tcp-connection.js';
 import { DEFAULT_MAX_HANDSHAKES, type TlsListenOptions, tlsServer } from './tls.js';
-import type { Wire } from './wire.js';
+import { KEEP_ALIVE_MS, type Wire } from './wire.js';
 
 /** Connections the kernel may hold before they are accepted; it caps this at its own limit (somaxconn). */
 const BACKLOG = 4096;
@@ -80,7 +79,7 @@ export class Listener {
       this.#server.once('error', refuse);
       this.#server.listen({ host, port, backlog: BACKLOG, exclusive }, () => {
         this.#server.off('error', refuse);
-        if (this.#tls === null) HandleWire.takeOverServer(this.#server, KEEP_ALIVE_MS, this.#accept);
+        if (this.#tls === null) HandleWire.takeOverServer(this.#server, this.#accept);
         resolve();
       });
     });

@@ -4,11 +4,13 @@ export { endedConnection } from './ended-connection.js';
 export { ConnectionError, ListenError } from './errors.js';
 export type { ListenerTls } from './listener.js';
 export { Listener } from './listener.js';
+export { LocalListener } from './local-socket.js';
 export { SocketWire } from './socket-wire.js';
 export type { ConnectionLimits, ConnectionOwner, ConnectionStatus, SendOptions } from './tcp-connection.js';
 export {
   CONNECTION_LIMITS,
   ConnectionCounters,
+  connectNear,
   connectTcp,
   frameFor,
   sendQueues,

@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import { connect as connectSocket, isIPv6 } from 'node:net';
+import { connect as connectSocket, isIPv6, type Socket } from 'node:net';
 import { ByteQueue, type GatewayWorkerError } from '../../util/mod.js';
 import {
   type Codec,
@@ -12,9 +12,10 @@ import {
 } from '../protocols/mod.js';
 import { deadlines, type Expiring } from '../timers/mod.js';
 import { ConnectionError } from './errors.js';
+import { localSocketOf } from './local-socket.js';
 import { SocketWire } from './socket-wire.js';
 import { appendOwn, appendShared, type FrameRun, SharedFrame, type TurnFlushed, turnWriter } from './turn-writer.js';
-import type { Wire, WireEnd } from './wire.js';
+import { KEEP_ALIVE_MS, type Wire, type WireEnd } from './wire.js';
 
 /** What a connection is held to. One object serves all connections of a listener. */
 export interface ConnectionLimits {
@@ -202,6 +203,11 @@ export class TcpConnection implements TurnFlushed, Expiring, WireEnd {
     if (this.sendQueueSize < limit) return false;
     if (this.#pending !== null && this.#write()) turnWriter.retain();
     return this.sendQueueSize >= limit;
+  }
+
+  /** It goes over a Unix socket, beside the port that its addresses tell of. */
+  get local(): boolean {
+    return this.#wire.local;
   }
 
   /** The peer speaks TLS. */
@@ -654,7 +660,31 @@ export function connectTcp(
   owner: ConnectionOwner,
   limits: ConnectionLimits,
 ): TcpConnection {
-  const socket = connectSocket({
+  const wire = new SocketWire(connectPort(host, port), { connecting: true });
+  return new TcpConnection(wire, codec, owner, limits, true);
+}
+
+/** As `connectTcp`; by the second door of a process of this host and user, where it has one (see local-socket.ts). */
+export function connectNear(
+  host: string,
+  port: number,
+  codec: Codec,
+  owner: ConnectionOwner,
+  limits: ConnectionLimits,
+): TcpConnection {
+  const path = localSocketOf(host, port);
+  if (path === null) return connectTcp(host, port, codec, owner, limits);
+  const wire = new SocketWire(connectSocket({ path, allowHalfOpen: true }), {
+    connecting: true,
+    addresses: { host, localPort: 0, remotePort: port },
+    // Whoever listened there is dead.
+    instead: () => connectPort(host, port),
+  });
+  return new TcpConnection(wire, codec, owner, limits, true);
+}
+
+function connectPort(host: string, port: number): Socket {
+  return connectSocket({
     host,
     port,
     noDelay: true,
@@ -662,7 +692,6 @@ export function connectTcp(
     keepAliveInitialDelay: KEEP_ALIVE_MS,
     allowHalfOpen: true,
   });
-  return new TcpConnection(new SocketWire(socket, true), codec, owner, limits, true);
 }
 
 /** Bytes that wait for the peers of these connections. */
@@ -671,9 +700,6 @@ export function sendQueues(connections: Iterable<TcpConnection>): number {
   for (const connection of connections) bytes += connection.sendQueueSize;
   return bytes;
 }
-
-/** As in the original: TCP keepalive after 55 idle seconds. */
-export const KEEP_ALIVE_MS = 55_000;
 
 /** Frames a message once for many receivers of the same codec. Good for this turn only. */
 export function shareFrame(codec: Codec, data: unknown, binary: boolean): SharedFrame {

@@ -10,6 +10,8 @@ export interface Wire {
   readonly localAddress: string;
   readonly localPort: number;
   readonly encrypted: boolean;
+  /** It goes over a Unix socket, beside the port that its addresses tell of. */
+  readonly local: boolean;
   /** Bytes handed over that the system has not taken; with TLS also those it has not told of yet. */
   readonly queued: number;
   /** Gone or going: takes nothing more. */
@@ -30,6 +32,16 @@ export interface Wire {
   end(): void;
   /** Ends both sides at once; what is queued is lost. `wireClosed` tells, never during the call. */
   destroy(): void;
+}
+
+/** As in the original: TCP keepalive after 55 idle seconds. */
+export const KEEP_ALIVE_MS = 55_000;
+
+/** What stands for the addresses of a Unix socket: those of the port that it is a second door of. A port that nobody has is 0. */
+export interface LocalAddresses {
+  readonly host: string;
+  readonly localPort: number;
+  readonly remotePort: number;
 }
 
 /** Who is told what comes over a wire. */

@@ -43,7 +43,7 @@ function connectionRow(worker: BaseWorker, connection: TcpConnection): Connectio
     pid: process.pid,
     worker: worker.name,
     id: connection.id,
-    transport: connection.encrypted ? 'ssl' : 'tcp',
+    transport: transportOf(connection),
     protocol: connection.codec.name,
     ipv6: connection.isIpV6,
     receiveQueue: connection.recvQueueSize,
@@ -54,4 +54,9 @@ function connectionRow(worker: BaseWorker, connection: TcpConnection): Connectio
     localAddress: hostPort(connection.localAddress, connection.localPort),
     foreignAddress: hostPort(connection.remoteAddress, connection.remotePort),
   };
+}
+
+function transportOf({ encrypted, local }: TcpConnection): ConnectionRow['transport'] {
+  if (encrypted) return 'ssl';
+  return local ? 'unix' : 'tcp';
 }

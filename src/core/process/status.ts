@@ -85,7 +85,7 @@ export interface ConnectionRow {
   readonly worker: string;
   /** Number of the connection within its process. */
   readonly id: number;
-  readonly transport: 'tcp' | 'ssl';
+  readonly transport: 'tcp' | 'ssl' | 'unix';
   /** `websocket`, `text`, `tcp` …; `custom` for one of the user's own. */
   readonly protocol: string;
   readonly ipv6: boolean;

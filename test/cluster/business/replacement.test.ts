@@ -71,6 +71,7 @@ describe('a worker that replaces another', () => {
         client.send(message);
       },
     });
+    await eventually('both to be there', () => cluster.gateways[0]?.workerCount === 2);
     const stopped = cluster.workers[0]?.stop();
     await eventually('the gateway to know', () => cluster.gateways[0]?.workerCount === 1);
     other.send('free');

@@ -337,6 +337,40 @@ describe('a worker key that is in use', () => {
   });
 });
 
+describe('a worker of this host', () => {
+  it('comes and asks by the local socket, under the key that it would have by the port', async () => {
+    await using register = await RawServer.start();
+    await using gateway = await MeshGateway.start();
+    register.list([gateway.address]);
+    await using worker = new MeshWorker([register.address]);
+    await linked(gateway, worker);
+    expect(await worker.ask(7)).toBe('i:7;');
+    const connections = [...gateway.mesh.openConnections()];
+    expect(connections.map(({ local, remoteAddress }) => ({ local, remoteAddress }))).toEqual([
+      { local: true, remoteAddress: '127.0.0.1' },
+      { local: true, remoteAddress: '127.0.0.1' },
+    ]);
+    await using byPort = new PhpPeer(gateway.port);
+    byPort.join({ worker_key: 'worker:0', secret_key: '' });
+    await eventually('the newcomer', () => gateway.history.length === 3);
+    expect(gateway.history).toEqual(['+127.0.0.1:worker:0', '-127.0.0.1:worker:0', '+127.0.0.1:worker:0']);
+  });
+
+  it('leaves and comes again like any other when its gateway dies and is back', async () => {
+    await using register = await RawServer.start();
+    const first = await MeshGateway.start();
+    const { port } = first;
+    register.list([first.address]);
+    await using worker = new MeshWorker([register.address]);
+    await linked(first, worker);
+    await first.mesh.close();
+    await eventually('it to be gone', () => worker.live.length === 0);
+    await using second = await MeshGateway.start({ lanPort: port });
+    await linked(second, worker);
+    expect([...second.mesh.openConnections()].map(({ local }) => local)).toEqual([true]);
+  });
+});
+
 describe('the older link under a key', () => {
   it('is closed, after what was queued for it', async () => {
     await using gateway = await MeshGateway.start();

@@ -46,7 +46,7 @@ test('a connection that is not made in time ends with a typed error', async () =
   const owner = new TestOwner();
   // A socket nobody connects stands for a host that does not answer.
   const connection = new TcpConnection(
-    new SocketWire(new Socket(), true),
+    new SocketWire(new Socket(), { connecting: true }),
     textCodec,
     owner,
     { ...CONNECTION_LIMITS, handshakeTimeout: 0.1 },

@@ -9,4 +9,5 @@ await import('./tcp-connection.test.js');
 await import('./connect-tcp.test.js');
 await import('./backpressure.test.js');
 await import('./listener.test.js');
+await import('./local-socket.test.js');
 await import('./websocket-connection.test.js');

@@ -7,6 +7,7 @@ import {
   type ConnectionOwner,
   hostPort,
   Listener,
+  LocalListener,
   sendQueues,
   TcpConnection,
   turnWriter,
@@ -99,6 +100,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   readonly #workers = new Map<string, MeshWorkerPeer>();
   readonly #peers = new Set<InnerPeer>();
   readonly #listener: Listener;
+  #local: LocalListener | null = null;
   readonly #registers: RegisterClient[] = [];
   readonly #throttle = new LogThrottle();
   #events!: GatewayLinkEvents;
@@ -120,7 +122,12 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   async open(events: GatewayLinkEvents): Promise<GatewayIdentity> {
     this.#events = events;
     await this.#listener.listen(true);
-    return { localIp: ipToNumber(this.#options.lanIp) ?? 0, localPort: this.#listener.port };
+    const { lanIp, logger } = this.#options;
+    const { port } = this.#listener;
+    this.#local = new LocalListener(lanIp, port, (wire) => this.#accept(wire));
+    const reason = await this.#local.listen();
+    if (reason !== null) logger.debug('workers of this host come over TCP too', { reason });
+    return { localIp: ipToNumber(lanIp) ?? 0, localPort: port };
   }
 
   announce(): void {
@@ -164,6 +171,7 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
     for (const register of this.#registers) register.stop();
     if (this.#ping !== null) clearInterval(this.#ping);
     if (this.#watch !== null) clearInterval(this.#watch);
+    this.#local?.close();
     this.#listener.close();
     for (const peer of this.#peers) peer.connection.close();
     turnWriter.flush();

@@ -4,7 +4,7 @@ import {
   ConnectionCounters,
   type ConnectionLimits,
   type ConnectionOwner,
-  connectTcp,
+  connectNear,
   type TcpConnection,
   turnWriter,
 } from '../../../core/net/mod.js';
@@ -318,7 +318,7 @@ export class QueryConnection implements ConnectionOwner, Expiring {
   #need(): void {
     if (this.#connection !== null || this.#leaving !== null || this.#resting || this.#closed) return;
     if (this.#queue.length === 0) return;
-    this.#connection = connectTcp(this.#options.host, this.#options.port, replyCodec, this, this.#limits);
+    this.#connection = connectNear(this.#options.host, this.#options.port, replyCodec, this, this.#limits);
   }
 
   #rested(): void {

@@ -4,7 +4,7 @@ import {
   ConnectionCounters,
   type ConnectionLimits,
   type ConnectionOwner,
-  connectTcp,
+  connectNear,
   type TcpConnection,
   turnWriter,
 } from '../../../core/net/mod.js';
@@ -325,7 +325,7 @@ class MeshGatewayPeer implements GatewayPeer, ConnectionOwner {
   }
 
   dial(): void {
-    this.connection = connectTcp(this.#host, this.localPort, linkCodec, this, this.#limits);
+    this.connection = connectNear(this.#host, this.localPort, linkCodec, this, this.#limits);
   }
 
   stop(): void {
