@@ -15,6 +15,7 @@ class EndedWire implements Wire {
   readonly localAddress = '';
   readonly localPort = 0;
   readonly encrypted = false;
+  readonly local = false;
   readonly queued = 0;
   readonly destroyed = true;
 
