@@ -20,6 +20,9 @@ export const TIMES = Object.freeze({ workerTimeout: 6, maxWaitingTime: 10, lostG
 /** Long: everything has to start on a machine that is busy with everything else. */
 const READY_MS = 60_000;
 
+/** What the handlers of a cluster may do wrong: see the fixture. */
+export type Lie = 'lose' | 'swap' | 'unmark' | 'leave';
+
 type Role = 'register' | 'gateway' | 'worker' | 'service';
 
 export class Member {
@@ -29,6 +32,7 @@ export class Member {
   readonly port: number;
   readonly wire: Door['wire'];
   innerPort: number;
+  #otherInnerPort: number;
   script: Script | null = null;
   frozen = false;
   readonly #cluster: ChaosCluster;
@@ -40,7 +44,7 @@ export class Member {
     this.name = name;
     this.role = role;
     this.host = host;
-    [this.port = 0, this.innerPort = 0] = ports;
+    [this.port = 0, this.innerPort = 0, this.#otherInnerPort = 0] = ports;
     this.wire = name.endsWith('WebSocket') ? 'websocket' : 'text';
     this.#control = join(cluster.folder, `${name}.sock`);
   }
@@ -56,16 +60,25 @@ export class Member {
 
   start(): void {
     const { name, role, port, innerPort, wire } = this;
-    const { folder, notes, registerAddress } = this.#cluster;
-    const member = { name, role, port, innerPort, wire, notes, registerAddress, lanIp: this.address, ...TIMES };
+    const { folder, notes, registerAddress, lies } = this.#cluster;
+    const member = { name, role, port, innerPort, wire, notes, registerAddress, lies, lanIp: this.address, ...TIMES };
     const env = { MEMBER: JSON.stringify({ ...member, control: this.#control }), TMPDIR: folder };
     this.script = this.host === null ? startScript(SCRIPT, { env }) : this.host.start(SCRIPT, { env });
   }
 
   async ready(): Promise<void> {
     const { script } = this;
-    await script?.outputMatching(/ is ready\n/, READY_MS);
+    if (script === null) return;
+    await eventually('a process to be ready', () => script.output.includes(' is ready\n') || script.ended, READY_MS);
+    // It may have been killed with its host before it was ready.
+    if (this.script !== script) return;
+    if (script.ended) throw new Error(`${this.name} has ended: ${script.output}`);
     this.#ready = script;
+  }
+
+  /** From its next start on workers reach it at another address. */
+  move(): void {
+    [this.innerPort, this.#otherInnerPort] = [this.#otherInnerPort, this.innerPort];
   }
 
   /** With -9, and all that belongs to it. */
@@ -126,22 +139,28 @@ export class ChaosCluster {
   readonly #decoder = new StringDecoder();
   #rest = '';
 
+  readonly lies: readonly Lie[];
+
+  private constructor(lies: readonly Lie[]) {
+    this.lies = lies;
+  }
+
   /** @param apart on hosts of their own, as far as their network goes */
-  static async start(apart: boolean): Promise<ChaosCluster> {
-    const cluster = new ChaosCluster();
+  static async start(apart: boolean, lies: readonly Lie[]): Promise<ChaosCluster> {
+    const cluster = new ChaosCluster(lies);
     writeFileSync(cluster.notes, '');
     cluster.#file = openSync(cluster.notes, 'r');
     cluster.hosts = apart ? makeHosts(['front', 'left', 'right', 'edge']) : null;
     const on = (name: string) => cluster.hosts?.find((host) => host.name === name) ?? null;
-    const ports = await freePorts(8);
+    const ports = await freePorts(11);
     const add = (name: string, role: Role, host: string, ...own: number[]) =>
       cluster.members.push(new Member(cluster, name, role, on(host), own));
     add('Register0', 'register', 'front', ports[0] ?? 0);
     add('Register1', 'register', 'edge', ports[1] ?? 0);
     cluster.registerAddress = cluster.members.map(({ address, port }) => `${address}:${port}`);
-    add('Text', 'gateway', 'front', ports[2] ?? 0, ports[3] ?? 0);
-    add('WebSocket', 'gateway', 'front', ports[4] ?? 0, ports[5] ?? 0);
-    add('EdgeText', 'gateway', 'edge', ports[6] ?? 0, ports[7] ?? 0);
+    add('Text', 'gateway', 'front', ...ports.slice(2, 5));
+    add('WebSocket', 'gateway', 'front', ...ports.slice(5, 8));
+    add('EdgeText', 'gateway', 'edge', ...ports.slice(8, 11));
     // Beside two of the gateways, and on hosts without one.
     add('Near', 'worker', 'front');
     add('Left0', 'worker', 'left');

@@ -43,6 +43,7 @@ const LIST: readonly Fault[] = [
         const member = chaos.pick(up);
         chaos.log(`kill worker ${member.name}`);
         await member.kill();
+        chaos.workersKilled++;
         void chaos.restart(member);
       }
     },
@@ -61,7 +62,7 @@ const LIST: readonly Fault[] = [
       const orphans = chaos.orphan(member);
       await member.kill();
       const killed = performance.now();
-      if (moves) member.innerPort++;
+      if (moves) member.move();
       void chaos.restart(member);
       const ids = orphans.map(({ id }) => id).filter((id) => id !== '');
       await eventually('onClose of those that were on it', () => {
@@ -152,6 +153,7 @@ const LIST: readonly Fault[] = [
       const { host } = members[0] as Member;
       host?.setUp(false);
       await Promise.all(members.map((member) => member.kill()));
+      chaos.workersKilled += members.length;
       // Some are back before anybody has noticed.
       await sleep(chaos.random() * (TIMES.workerTimeout + 4) * 1000);
       host?.setUp(true);
@@ -254,6 +256,7 @@ async function allWorkersAway(chaos: Chaos, milliseconds: number): Promise<void>
   await chaos.cluster.linked();
   const members = [...chaos.cluster.of('worker'), ...chaos.cluster.of('service')];
   await Promise.all(members.map((member) => member.kill()));
+  chaos.workersKilled += members.length;
   await sleep(milliseconds);
   await Promise.all(members.map((member) => chaos.restart(member)));
 }

@@ -57,21 +57,25 @@ export class Ledger {
     const [what = '', id = '', ...words] = line.split(' ');
     switch (what) {
       case 'open':
-        return this.#open(this.#accountOf(id), words[0] === 'again');
+        this.#open(this.#accountOf(id), words[0] === 'again');
+        break;
       case 'begin': {
         const [number, how, pid = '', session, at] = words;
-        return this.#begin(this.#accountOf(id), Number(number), how === 'again', pid, Number(session), Number(at));
+        this.#begin(this.#accountOf(id), Number(number), how === 'again', pid, Number(session), Number(at));
+        break;
       }
       case 'end':
-        return this.#end(this.#accountOf(id), Number(words[0]), words[1] ?? '');
+        this.#end(this.#accountOf(id), Number(words[0]), words[1] ?? '');
+        break;
       case 'close':
-        return this.#close(this.#accountOf(id), Number(words[0]), words[1] === 'again');
+        this.#close(this.#accountOf(id), Number(words[0]), words[1] === 'again');
+        break;
       case 'broken':
         this.#brokenAt = Number(id);
-        return;
+        break;
       case 'killed':
         for (const account of this.#accounts.values()) account.atWork.delete(id);
-        return;
+        break;
       default:
         this.#fault(`a note that nobody understands: ${line}`);
     }

@@ -1,9 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { endScripts } from '../support/processes.js';
 import { noHosts, removeHosts } from '../support/hosts.js';
+import { endScripts } from '../support/processes.js';
 import { type ChaosResult, chaos } from './chaos.js';
+import type { Lie } from './cluster.js';
 import { FAULTS, type FaultName } from './faults.js';
 
 const USAGE = `npm run chaos -- [options]
@@ -14,11 +15,15 @@ const USAGE = `npm run chaos -- [options]
   --only a,b    these faults; default: all
   --json file   where the figures go; default nowhere
   --one-host    all on 127.0.0.1; default: on hosts of their own (network namespaces), where there can be any
+  --patience n  seconds without a note from a handler until what is missing at the end is lost; default 20
+  --lie a,b     handlers do wrong, to see that it is found: lose, swap, unmark, leave
   --quiet       does not tell each fault
   --list        the faults`;
 
-/** Of a failure, the last so many faults are told. */
+/** Of a failure, what led to it: the last so many faults. */
 const LAST = 15;
+/** Of what is wrong so much is shown; the file with the figures has all. */
+const SHOWN = 20;
 
 /** @returns the exit code: 1 when a promise was broken; throws when the options make no sense */
 export async function main(args: readonly string[]): Promise<number> {
@@ -31,6 +36,8 @@ export async function main(args: readonly string[]): Promise<number> {
       only: { type: 'string', default: '' },
       json: { type: 'string' },
       'one-host': { type: 'boolean', default: false },
+      patience: { type: 'string', default: '20' },
+      lie: { type: 'string', default: '' },
       quiet: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -62,7 +69,9 @@ export async function main(args: readonly string[]): Promise<number> {
     history.push(line);
     if (!values.quiet) say(line);
   };
-  const result = await chaos({ seed, minutes, faults, only, apart, say: told });
+  const patience = number('--patience', values.patience);
+  const lies = values.lie === '' ? {} : { lies: values.lie.split(',') as Lie[] };
+  const result = await chaos({ seed, minutes, faults, only, apart, patience, ...lies, say: told });
   show(result);
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
   if (result.faults.length === 0) return 0;
@@ -74,8 +83,21 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 function show(result: ChaosResult): void {
-  const { made, seconds, clients, sent, handled, again, overlaps, unhandled, missingAnswers, slowestCloses } = result;
+  const {
+    made,
+    workersKilled,
+    seconds,
+    clients,
+    sent,
+    handled,
+    again,
+    overlaps,
+    unhandled,
+    missingAnswers,
+    slowestCloses,
+  } = result;
   const kinds = Object.entries(made).map(([name, count]) => `${count} ${name}`);
+  if (workersKilled > 0) kinds.push(`${workersKilled} workers killed in all`);
   say(`${seconds.toFixed(0)} s: ${kinds.join(', ')}`);
   say(`${clients} clients sent ${sent} messages; ${handled} times one was handled, ${again} of them marked`);
   if (overlaps > 0) say(`${overlaps} unmarked behind a marked one, when a link had ended and its worker lived on`);
@@ -84,7 +106,7 @@ function show(result: ChaosResult): void {
   if (missingAnswers > 0) say(`${missingAnswers} answers did not reach clients that do not read`);
   if (slowestCloses > 0) say(`onClose for a killed gateway: within ${(slowestCloses / 1000).toFixed(1)} s`);
   for (const [what, count] of Object.entries(result.dropped)) say(`dropped: ${what} ${count}`);
-  for (const fault of result.faults) say(`FAULT ${fault}`);
+  for (const fault of result.faults.slice(0, SHOWN)) say(`FAULT ${fault}`);
   say(result.faults.length === 0 ? 'every promise was kept' : `${result.faults.length} promises were broken`);
 }
 
