@@ -1,11 +1,11 @@
 // One run: a cluster under counted load, faults by a seed, and the books at the end.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '../support/eventually.js';
+import { Ledger } from '../support/ledger.js';
 import { seededRandom } from '../support/seeded-random.js';
 import { ChaosClient } from './clients.js';
 import { ChaosCluster, type Lie, type Member } from './cluster.js';
 import { FAULTS, type Fault, type FaultName } from './faults.js';
-import { Ledger } from './ledger.js';
 
 const CLIENTS = 24;
 const TURN_MS = 10;
@@ -287,8 +287,7 @@ function judge(
     clientsOf.set(client.id, client);
     faults.push(...client.faults.map((fault) => `${client.id}: ${fault}`));
     for (const { id, fault } of client.outOfTurn) if (!ledger.overlapped(id)) faults.push(`${id}: ${fault}`);
-    const handled = ledger.account(client.id)?.handled ?? 0;
-    const lost = client.sent - handled;
+    const lost = ledger.account(client.id)?.lost(client.sent) ?? client.sent;
     if (client.orphaned) {
       unhandled.gatewayKilled += lost;
       const skipped = ledger.account(client.id)?.skipped.size ?? 0;

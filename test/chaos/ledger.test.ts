@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Ledger } from './ledger.js';
+import { Ledger } from '../support/ledger.js';
 
 /** The books after these notes. Of a message `begin` and `end` are noted unless the lines say otherwise. */
 function books(...lines: string[]): Ledger {

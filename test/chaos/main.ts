@@ -76,7 +76,8 @@ export async function main(args: readonly string[]): Promise<number> {
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
   if (result.faults.length === 0) return 0;
   say(`the last faults: ${history.slice(-LAST).join('; ')}`);
-  const again = ['--seed', seed, '--only', only.join(), '--faults', history.length];
+  const count = Object.values(result.made).reduce((sum, times) => sum + times, 0);
+  const again = ['--seed', seed, '--only', only.join(), '--faults', count];
   say(`again: npm run chaos -- ${[...again, ...(apart ? [] : ['--one-host'])].join(' ')}`);
   say(`the notes: ${result.notes}`);
   return 1;

@@ -33,6 +33,11 @@ class Account {
   get handled(): number {
     return Math.min(this.last, ...[...this.skipped, ...this.unended].map((number) => number - 1));
   }
+
+  /** How many of so many messages were not handled to their end. */
+  lost(sent: number): number {
+    return sent - this.last + this.skipped.size + this.unended.size;
+  }
 }
 
 export class Ledger {
@@ -122,7 +127,8 @@ export class Ledger {
     const excusable = at - this.#brokenAt < OVERLAP_MS;
     if (!account.opened) this.#fault(`${id}: ${number} came before onConnect`);
     if (account.closes.length > 0 && !again && !excusable) this.#fault(`${id}: ${number} came behind onClose`);
-    if (number > account.last) {
+    const next = number > account.last;
+    if (next) {
       for (let skipped = account.last + 1; skipped < number; skipped++) account.skipped.add(skipped);
       account.last = number;
       account.unended.add(number);
@@ -133,8 +139,8 @@ export class Ledger {
       this.#unmarked.push({ account, number, excusable });
     }
     // A session may be of later than an event that comes again, never of before. Of two workers at once the last one stands.
-    if (!excusable && (again ? session < number - 1 : session !== number - 1))
-      this.#fault(`${id}: ${number} came with the session of ${session}`);
+    const wrong = again ? session < number - 1 : next && session !== number - 1;
+    if (wrong && !excusable) this.#fault(`${id}: ${number} came with the session of ${session}`);
   }
 
   #end(account: Account, number: number, pid: string): void {
