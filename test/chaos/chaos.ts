@@ -64,6 +64,8 @@ export class Chaos {
   readonly made = new Map<string, number>();
   readonly history: string[] = [];
   workersKilled = 0;
+  /** What gateways had counted when they were killed, by name. */
+  readonly counted = new Map<string, Record<string, number>>();
   slowestCloses = 0;
   /** Clients may be closed with 1013. */
   hopeless = false;
@@ -133,6 +135,15 @@ export class Chaos {
     const orphans = this.all.filter((client) => client.gateway === gateway.name && !client.closed);
     for (const client of orphans) client.orphaned = true;
     return orphans;
+  }
+
+  /** Adds up what a gateway has dropped so far: it is to be killed, or the run is over. */
+  async count(gateway: Member): Promise<void> {
+    const [row] = await gateway.processes();
+    const sums = this.counted.get(gateway.name) ?? {};
+    for (const [reason, count] of Object.entries(row?.figures?.dropped ?? {}))
+      sums[reason] = (sums[reason] ?? 0) + count;
+    this.counted.set(gateway.name, sums);
   }
 
   async make(fault: Fault): Promise<void> {
@@ -219,7 +230,8 @@ export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
   try {
     const run = new Chaos(cluster, options);
     const faults = await runFaults(run, options);
-    const result = judge(run, options, faults, (Date.now() - begun) / 1000, await droppedOf(cluster));
+    for (const member of cluster.of('gateway')) await run.count(member);
+    const result = judge(run, options, faults, (Date.now() - begun) / 1000);
     keep = result.faults.length > 0;
     return keep ? result : { ...result, notes: null };
   } finally {
@@ -258,25 +270,8 @@ function weighted(faults: readonly Fault[], chance: number): Fault {
   return faults.at(-1) as Fault;
 }
 
-/** What gateways that live say that they dropped. */
-async function droppedOf(cluster: ChaosCluster): Promise<Map<string, Record<string, number>>> {
-  const found = new Map<string, Record<string, number>>();
-  for (const member of cluster.members) {
-    if (member.role !== 'gateway') continue;
-    const [row] = await member.processes();
-    found.set(member.name, { ...row?.figures?.dropped });
-  }
-  return found;
-}
-
-function judge(
-  run: Chaos,
-  { seed, only }: ChaosOptions,
-  found: readonly string[],
-  seconds: number,
-  dropped: ReadonlyMap<string, Record<string, number>>,
-): ChaosResult {
-  const { ledger, all } = run;
+function judge(run: Chaos, { seed, only }: ChaosOptions, found: readonly string[], seconds: number): ChaosResult {
+  const { ledger, all, counted: dropped } = run;
   const faults = [...found, ...ledger.faults];
   const unhandled = { gatewayKilled: 0, counted: 0 };
   let missingAnswers = 0;
@@ -304,14 +299,14 @@ function judge(
       faults.push(`${client.id}: it was disconnected (${client.closeCode})`);
     }
     if (lost > 0) faults.push(`${client.id}: of ${client.sent} messages ${lost} were not handled`);
-    if (client.slow) missingAnswers += client.missing;
-    else if (client.missing > 0) faults.push(`${client.id}: ${client.missing} answers never came`);
+    if (client.slow) missingAnswers += client.missing.length;
+    else if (client.missing.length > 0) faults.push(`${client.id}: the answers to ${client.missing.join()} never came`);
   }
   for (const [gateway, count] of abandoned) {
     const { noWorker = 0, waitingRoomFull = 0 } = dropped.get(gateway) ?? {};
     if (noWorker + waitingRoomFull < count)
       faults.push(`${gateway}: ${count} clients were closed for want of a worker, and ${noWorker} events counted`);
-    if (!/no worker came within|no more can wait/.test(run.cluster.member(gateway).script?.output ?? ''))
+    if (!/no worker came within|no more can wait/.test(run.cluster.member(gateway).output))
       faults.push(`${gateway}: clients were closed for want of a worker, and no line says so`);
   }
   const total: Record<string, number> = {};
@@ -323,7 +318,7 @@ function judge(
     }
   }
   const full = [...dropped.values()].reduce((sum, { sendBufferFull = 0 }) => sum + sendBufferFull, 0);
-  if (missingAnswers > full && !run.made.has('gateway'))
+  if (missingAnswers > full)
     faults.push(`${missingAnswers} answers never came to slow clients, and ${full} were counted`);
   for (const { id, closes, last } of ledger.accounts) {
     const [first] = closes;

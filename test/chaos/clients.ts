@@ -31,8 +31,8 @@ export class ChaosClient {
   leaving = false;
   /** Its gateway was killed. */
   orphaned = false;
-  /** Answers that never came, as later ones show. */
-  missing = 0;
+  /** The numbers of answers that never came, as later ones show. */
+  readonly missing: number[] = [];
   /** Answers that came out of turn, and without a mark: whose, and what is wrong. */
   readonly outOfTurn: { readonly id: string; readonly fault: string }[] = [];
   readonly faults: string[] = [];
@@ -84,7 +84,7 @@ export class ChaosClient {
 
   #answer(number: number, how: string): void {
     if (number > this.answered) {
-      this.missing += number - this.answered - 1;
+      for (let missing = this.answered + 1; missing < number; missing++) this.missing.push(missing);
       this.answered = number;
     } else if (how === 'first') {
       const fault = `the answer to ${number} came behind that to ${this.answered}`;

@@ -38,6 +38,7 @@ export class Member {
   readonly #cluster: ChaosCluster;
   readonly #control: string;
   #ready: Script | null = null;
+  #output = '';
 
   constructor(cluster: ChaosCluster, name: string, role: Role, host: Host | null, ports: readonly number[]) {
     this.#cluster = cluster;
@@ -56,6 +57,11 @@ export class Member {
   /** It is ready, and was not killed since. */
   get up(): boolean {
     return this.#ready === this.script && this.script !== null;
+  }
+
+  /** Of all its processes. */
+  get output(): string {
+    return this.#output + (this.script?.output ?? '');
   }
 
   start(): void {
@@ -88,6 +94,7 @@ export class Member {
     this.script = null;
     script.killGroup('SIGKILL');
     await script.exited;
+    this.#output += script.output;
     this.frozen = false;
     this.#cluster.tell(`killed ${script.pid}`);
   }

@@ -59,6 +59,7 @@ const LIST: readonly Fault[] = [
       const member = chaos.pick(chaos.cluster.of('gateway'));
       const moves = chaos.random() < 0.3;
       chaos.log(`kill gateway ${member.name}${moves ? ', which comes back elsewhere' : ''}`);
+      await chaos.count(member);
       const orphans = chaos.orphan(member);
       await member.kill();
       const killed = performance.now();
