@@ -1,5 +1,6 @@
 // What the benchmark is asked for on its command line.
 import { parseArgs } from 'node:util';
+import { canProfile } from './measure/profile.mjs';
 import { ROWS } from './rows/rows.mjs';
 import { PEERS } from './servers/start.mjs';
 
@@ -13,6 +14,7 @@ export const USAGE = `npm run bench -- [options]
   --php folder      with GatewayWorker, workerman, coroutine and GatewayClient, as their repositories are called or
                     owner+repository; default: the environment variable PHP_ORIGINALS
   --php-extension f an extension for PHP to load, such as event.so; default: PHP_EXTENSION
+  --profile         also where ours spends its time, of rows that tell CPU time, by Linux's perf
   --json file       where the figures go; default bench/results/<date>-<cpu>.json, with --quick nowhere
   --list            the rows
 
@@ -30,12 +32,14 @@ export function readOptions(args) {
       quick: { type: 'boolean', default: false },
       php: { type: 'string', default: process.env.PHP_ORIGINALS ?? '' },
       'php-extension': { type: 'string', default: process.env.PHP_EXTENSION ?? '' },
+      profile: { type: 'boolean', default: false },
       json: { type: 'string' },
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
-  const { quick, php } = values;
+  const { quick, php, profile } = values;
+  if (profile && !canProfile()) throw new Error('--profile needs perf (Debian: linux-perf)');
   const peers =
     values.peers === undefined ? PEERS.filter((peer) => peer !== 'php' || php !== '') : listOf(values.peers);
   for (const peer of peers) if (!PEERS.includes(peer)) throw new Error(`--peers: there is no ${peer}`);
@@ -56,6 +60,7 @@ export function readOptions(args) {
     warmUp: quick ? 0.3 : 2,
     repeat: Math.round(number('--repeat', values.repeat)),
     quick,
+    profile,
     php,
     phpExtension: values['php-extension'],
     json: values.json,

@@ -37,8 +37,8 @@ async function bench(options) {
   if (!existsSync(join(ROOT, 'dist/mod.js'))) throw new Error('this measures the built package: npm run build');
   raiseFileLimit();
   const cores = pinning();
-  const { rows, peers, seconds, warmUp, repeat, quick, php, phpExtension } = options;
-  const settings = { cores, seconds, warmUp, quick, php, phpExtension };
+  const { rows, peers, seconds, warmUp, repeat, quick, profile, php, phpExtension } = options;
+  const settings = { cores, seconds, warmUp, quick, profile, php, phpExtension };
   const about = {
     date: new Date().toISOString(),
     ...hardware(),
@@ -70,6 +70,7 @@ async function bench(options) {
 async function measureRow(row, { peers, repeat, settings }) {
   const runs = Object.fromEntries(peers.map((peer) => [peer, []]));
   const notes = {};
+  let profile = null;
   let failures = 0;
   // Peer after peer, and then again: what disturbs the machine for a while disturbs all of them.
   for (let round = 0; round < repeat; round++) {
@@ -84,6 +85,7 @@ async function measureRow(row, { peers, repeat, settings }) {
       } finally {
         await stage.end();
       }
+      profile = stage.profile ?? profile;
       if (stage.notes.size > 0) notes[peer] = [...new Set([...(notes[peer] ?? []), ...stage.notes])];
     }
   }
@@ -91,7 +93,7 @@ async function measureRow(row, { peers, repeat, settings }) {
     const values = Object.fromEntries(peers.map((peer) => [peer, median(runs[peer].map((run) => run[figure.name]))]));
     return { ...figure, values, verdict: settings.quick ? '' : verdictOf(figure, values) };
   });
-  const result = { name: row.name, title: row.title, figures, notes, runs };
+  const result = { name: row.name, title: row.title, figures, notes, runs, ...(profile === null ? {} : { profile }) };
   return { result, failures };
 }
 

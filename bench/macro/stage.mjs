@@ -1,6 +1,7 @@
 // One server and its load, for one row: what rows are played on.
 import { Load } from './load/load.mjs';
 import { connectionsPerProcess } from './measure/machine.mjs';
+import { profile } from './measure/profile.mjs';
 import { startServer } from './servers/start.mjs';
 
 const READY_MS = 20_000;
@@ -22,6 +23,8 @@ export class Stage {
   settings;
   server;
   notes = new Set();
+  /** Where the time went, when that was asked for. */
+  profile = null;
   #loads = [];
 
   constructor(peer, settings) {
@@ -32,7 +35,12 @@ export class Stage {
   /** Starts the server and waits until it answers. */
   async begin(want = {}) {
     const { cores, php, phpExtension } = this.settings;
-    this.server = await startServer(this.peer, want, { core: cores?.servers, php, phpExtension });
+    this.server = await startServer(this.peer, want, {
+      core: cores?.servers,
+      php,
+      phpExtension,
+      profiled: this.#isProfiled,
+    });
     const probe = this.load();
     const deadline = performance.now() + READY_MS;
     for (;;) {
@@ -128,13 +136,15 @@ export class Stage {
     if (messages === 0) throw new Error('nothing came back');
     if (ended.wrong > 0) throw new Error(`${ended.wrong} messages were wrong; ${ended.checked} were compared whole`);
     if (ended.lost > 0) throw new Error(`${ended.lost} connections were lost`);
+    const cpu = ((ended.cpu - begun.cpu) * 1e6) / messages;
+    if (this.#isProfiled) this.profile = { cpu, processes: await profile(this.server.pids(), seconds) };
     const serverShare = (ended.cpu - begun.cpu) / elapsed;
     const loadShare = (ended.load - begun.load) / elapsed;
     if (loadShare >= LOAD_BUSY && serverShare < SERVER_IDLE) {
       this.notes.add(`the load was saturated, the server at ${Math.round(serverShare * 100)} %`);
     }
     return {
-      cpu: ((ended.cpu - begun.cpu) * 1e6) / messages,
+      cpu,
       rate: messages / elapsed,
       serverShare,
       loadShare,
@@ -168,6 +178,10 @@ export class Stage {
   async end() {
     for (const load of this.#loads.splice(0)) await load.end();
     await this.server?.stop();
+  }
+
+  get #isProfiled() {
+    return this.settings.profile && this.peer === 'ours';
   }
 
   /** All counters; the latencies are those since the last call. */

@@ -24,6 +24,7 @@ export function resultsOf(result) {
     '',
     ...table(result.rows, peers),
     ...notesOf(result.rows),
+    ...result.rows.filter((row) => row.profile !== undefined).flatMap(profileOf),
   ].join('\n');
 }
 
@@ -50,4 +51,39 @@ function notesOf(rows) {
     ),
   );
   return notes.length === 0 ? [] : ['', 'Of single rows:', '', ...notes];
+}
+
+/** Processes that took less of the time are not shown, nor are functions. */
+const LEAST_SHARE = 0.01;
+const FUNCTIONS = 8;
+
+function profileOf({ name, title, profile: { cpu, processes } }) {
+  const all = processes.reduce((sum, { samples }) => sum + samples, 0);
+  const time = (samples = 0) => (samples === 0 ? '' : shown((samples / all) * cpu));
+  const busy = processes.filter(({ samples }) => samples >= all * LEAST_SHARE);
+  const total = (part) => busy.reduce((sum, { parts }) => sum + (parts[part] ?? 0), 0);
+  const parts = [...new Set(busy.flatMap((process) => Object.keys(process.parts)))].sort((a, b) => total(b) - total(a));
+  const lines = [
+    [title, ...busy.map((process) => process.title.replace(/:\d+$/, ''))],
+    ['---', ...busy.map(() => '---:')],
+    ...parts.map((part) => [part, ...busy.map((process) => time(process.parts[part]))]),
+    ['together', ...busy.map(({ samples }) => time(samples))],
+  ];
+  const functionsOf = (process) =>
+    Object.entries(process.functions)
+      .sort(([, a], [, b]) => b - a)
+      .slice(0, FUNCTIONS)
+      .map(([called, samples]) => `\`${called}\` ${time(samples)}`);
+  return [
+    '',
+    `Where the time of \`${name}\` goes, µs of CPU:`,
+    '',
+    ...lines.map((cells) => `| ${cells.join(' | ')} |`),
+    '',
+    ...busy
+      .filter((process) => Object.keys(process.functions).length > 0)
+      .map(
+        (process) => `- JavaScript of the ${process.title.replace(/:\d+$/, '')}: ${functionsOf(process).join(', ')}.`,
+      ),
+  ];
 }

@@ -10,6 +10,7 @@ import { cpuOf } from '../measure/cpu.mjs';
 import { pinned } from '../measure/machine.mjs';
 import { memoryOf } from '../measure/memory.mjs';
 import { treeOf } from '../measure/processes.mjs';
+import { PROFILED_NODE } from '../measure/profile.mjs';
 
 const CERTIFICATE = fileURLToPath(new URL('../../../test/support/certificates/localhost', import.meta.url));
 const STOP_MS = 5000;
@@ -17,7 +18,7 @@ const JIT = ['-d', 'opcache.enable_cli=1', '-d', 'opcache.jit_buffer_size=64M', 
 
 const script = (name) => fileURLToPath(new URL(name, import.meta.url));
 const COMMANDS = {
-  ours: () => [process.execPath, script('./ours.mjs')],
+  ours: ({ profiled }) => [process.execPath, ...(profiled ? PROFILED_NODE : []), script('./ours.mjs')],
   ws: () => [process.execPath, script('./ws.mjs')],
   socketio: () => [process.execPath, script('./socketio.mjs')],
   php: ({ phpExtension }) => [
@@ -35,11 +36,11 @@ export const PEERS = Object.freeze(Object.keys(COMMANDS));
  *
  * @param want protocol: text or websocket; tls, deflate, collect: flags; gateways: how many gateway processes, of ours alone
  */
-export async function startServer(peer, want, { core, php, phpExtension }) {
+export async function startServer(peer, want, { core, php, phpExtension, profiled }) {
   const folder = mkdtempSync(join(tmpdir(), 'gatewayworker-bench-'));
   const collecting = join(folder, 'collect');
   const [client, register, inner] = await freePorts();
-  const [command, ...args] = pinned(core, COMMANDS[peer]({ phpExtension }));
+  const [command, ...args] = pinned(core, COMMANDS[peer]({ phpExtension, profiled }));
   const child = spawn(command, args, {
     env: {
       ...process.env,
@@ -60,6 +61,7 @@ export async function startServer(peer, want, { core, php, phpExtension }) {
   const wire = peer === 'socketio' ? 'socketio' : (want.protocol ?? 'websocket');
   return {
     target: { host: '127.0.0.1', port: Number(client), wire, tls: want.tls ?? false, deflate: want.deflate ?? false },
+    pids: () => treeOf(child.pid),
     cpu: () => cpuOf(treeOf(child.pid)),
     memory: () => memoryOf(treeOf(child.pid)),
     /** Whether it is to collect garbage all the time, where it was started to be asked. */

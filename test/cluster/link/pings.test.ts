@@ -156,7 +156,7 @@ describe('a worker', () => {
     vi.advanceTimersByTime(39_000);
     expect(gateway.workers.size).toBe(3);
     vi.advanceTimersByTime(2000);
-    expect([...gateway.workers.keys()].sort()).toEqual(['127.0.0.1:php:0', '127.0.0.1:worker:0']);
+    expect([...gateway.workers.keys()].sort()).toEqual(['127.0.0.1:php:0', '127.0.0.2:worker:0']);
     expect(gateway.mesh.silentWorkers).toBe(1);
   });
 
