@@ -44,6 +44,8 @@ export interface ChaosResult {
   readonly handled: number;
   readonly again: number;
   readonly overlaps: number;
+  /** Events that came with a session of before, because of an overlap. */
+  readonly oldSessions: number;
   /** Messages that no handler got though the client sent them, by what became of the client. */
   readonly unhandled: Readonly<Record<'gatewayKilled' | 'counted', number>>;
   readonly missingAnswers: number;
@@ -343,6 +345,7 @@ function judge(run: Chaos, { seed, only }: ChaosOptions, found: readonly string[
     handled: ledger.counts.handled,
     again: ledger.counts.again,
     overlaps: ledger.counts.overlaps,
+    oldSessions: ledger.counts.oldSessions,
     unhandled,
     missingAnswers,
     dropped: total,

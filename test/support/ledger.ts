@@ -19,6 +19,8 @@ class Account {
   readonly unended = new Set<number>();
   /** What is at work, by process. */
   readonly atWork = new Map<string, number>();
+  /** Process and number of what was at work when a link ended: that handler goes on, and may come to its end behind others. */
+  readonly inHand = new Set<string>();
   /** Those that came marked. */
   readonly marked = new Set<number>();
   /** A broken link had an event of it handled by two workers at once. */
@@ -42,8 +44,11 @@ class Account {
 
 export class Ledger {
   readonly faults: string[] = [];
-  /** Handlings, those that were marked, and the unmarked ones that overlapped with a marked one behind a broken link. */
-  readonly counts = { handled: 0, again: 0, overlaps: 0, closes: 0 };
+  /**
+   * Handlings, those that were marked, the unmarked ones that overlapped with a marked one behind a broken link, and the events
+   * that came with a session of before then: what such an overlap left behind.
+   */
+  readonly counts = { handled: 0, again: 0, overlaps: 0, oldSessions: 0, closes: 0 };
   readonly #accounts = new Map<string, Account>();
   /** When links ended while both ends lived. */
   #brokenAt = Number.NEGATIVE_INFINITY;
@@ -77,6 +82,8 @@ export class Ledger {
         break;
       case 'broken':
         this.#brokenAt = Number(id);
+        for (const { atWork, inHand } of this.#accounts.values())
+          for (const [pid, number] of atWork) inHand.add(`${pid} ${number}`);
         break;
       case 'killed':
         for (const account of this.#accounts.values()) account.atWork.delete(id);
@@ -140,11 +147,16 @@ export class Ledger {
     }
     // A session may be of later than an event that comes again, never of before. Of two workers at once the last one stands.
     const wrong = again ? session < number - 1 : next && session !== number - 1;
-    if (wrong && !excusable) this.#fault(`${id}: ${number} came with the session of ${session}`);
+    if (wrong && excusable) this.counts.oldSessions++;
+    else if (wrong) this.#fault(`${id}: ${number} came with the session of ${session}`);
   }
 
   #end(account: Account, number: number, pid: string): void {
     account.atWork.delete(pid);
+    if (account.inHand.delete(`${pid} ${number}`) && account.marked.has(number)) {
+      account.overlapped = true;
+      this.counts.overlaps++;
+    }
     account.unended.delete(number);
   }
 
