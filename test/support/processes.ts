@@ -76,6 +76,8 @@ export class Script {
   readonly closed: Promise<ScriptExit>;
   /** What it and its children wrote to standard output and standard error. */
   output = '';
+  /** It has exited itself. */
+  ended = false;
   /** What the interpreter was given. */
   readonly entry: string;
   readonly #process: ChildProcess;
@@ -94,7 +96,10 @@ export class Script {
     this.#process.stdout?.on('data', (bytes) => this.#collect(bytes));
     this.#process.stderr?.on('data', (bytes) => this.#collect(bytes));
     this.exited = new Promise((resolve) => {
-      this.#process.once('exit', (code, signal) => resolve({ code, signal }));
+      this.#process.once('exit', (code, signal) => {
+        this.ended = true;
+        resolve({ code, signal });
+      });
     });
     this.closed = new Promise((resolve) => {
       this.#process.once('close', (code, signal) => resolve({ code, signal }));

@@ -37,6 +37,7 @@ export const PACKETS: readonly Buffer[] = distinct([
   ...recorded.filter(({ direction }) => direction !== undefined).map(hex),
   ...vectors<Packet>('draining').map(hex),
   ...vectors<Packet>('groups').map(hex),
+  ...vectors<Packet>('acknowledgements').map(hex),
 ]);
 
 /** Payloads of recorded answers. */
@@ -49,7 +50,9 @@ const exts = PACKETS.flatMap((bytes) => {
   return ext.length > 0 ? [ext] : [];
 });
 const connectBodies = [
-  Buffer.from(workerConnectBody('ChatWorker:0', 'secret', { extensions: ['binary', 'draining', 'groups'] })),
+  Buffer.from(
+    workerConnectBody('ChatWorker:0', 'secret', { extensions: ['binary', 'draining', 'groups', 'acknowledgements'] }),
+  ),
   Buffer.from('{"extensions":["binary"]}'),
 ];
 
