@@ -528,12 +528,12 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   #save(known: Known): boolean {
     const { session } = known.state;
     const { gateway, state, unsaved } = known.joined;
+    // It stays as it is, for onClose should the gateway be dead. If it comes back, it has sent the event to another.
+    if (state !== 'linked') return true;
     try {
       const text = session.takeChange();
       if (text === null || this.api.changePeer(gateway, Command.SET_SESSION, known.connectionId, text)) return true;
       session.notSent();
-      // With a gateway that is gone its clients are.
-      if (state !== 'linked') return true;
       this.#warn('the session of a client could not be sent; it is tried again', {
         client: known.client.id,
         bytes: text.length,
@@ -553,6 +553,8 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     // It was not waited for any longer.
     if (!this.#running.delete(running)) return;
     const { known, acknowledgements, number, cmd } = running;
+    // Its link broke and was made again. The gateway has sent the event to another, whose session must not be overwritten.
+    if (known.joined.acknowledgements !== acknowledgements) known.state.session.discard();
     this.#finish(known, cmd);
     this.#handledLate(known, acknowledgements, number);
     this.#goOn(known, true);

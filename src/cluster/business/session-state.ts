@@ -156,6 +156,12 @@ export class SessionState implements LocalSession {
     this.#touched = true;
   }
 
+  /** What a handler has changed is not to be written, and what was written may not have arrived: the next event has the session. */
+  discard(): void {
+    const text = this.#text;
+    this.#replace(text, 0, text.length);
+  }
+
   /** SET_SESSION has been sent: the session is what it says, whatever a running handler has made of the one before. */
   replaced(text: Buffer): void {
     this.#wrote(text);
