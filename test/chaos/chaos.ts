@@ -44,8 +44,6 @@ export interface ChaosResult {
   readonly handled: number;
   readonly again: number;
   readonly overlaps: number;
-  /** Events that came with a session of before, because of an overlap. */
-  readonly oldSessions: number;
   /** Messages that no handler got though the client sent them, by what became of the client. */
   readonly unhandled: Readonly<Record<'gatewayKilled' | 'counted', number>>;
   readonly missingAnswers: number;
@@ -330,7 +328,7 @@ function judge(run: Chaos, { seed, only }: ChaosOptions, found: readonly string[
     }
     const client = clientsOf.get(id);
     const hopeless = run.hopeless && client?.leaving === false;
-    if (first.last !== last && !hopeless && !ledger.overlapped(id))
+    if (first.last !== last && !hopeless)
       faults.push(`${id}: onClose came with the session of ${first.last}, and ${last} was handled`);
   }
   if (ledger.counts.again > 0 && only.every((name) => FAULTS[name].quiet))
@@ -345,7 +343,6 @@ function judge(run: Chaos, { seed, only }: ChaosOptions, found: readonly string[
     handled: ledger.counts.handled,
     again: ledger.counts.again,
     overlaps: ledger.counts.overlaps,
-    oldSessions: ledger.counts.oldSessions,
     unhandled,
     missingAnswers,
     dropped: total,

@@ -102,8 +102,6 @@ function show(result: ChaosResult): void {
   say(`${seconds.toFixed(0)} s: ${kinds.join(', ')}`);
   say(`${clients} clients sent ${sent} messages; ${handled} times one was handled, ${again} of them marked`);
   if (overlaps > 0) say(`${overlaps} unmarked behind a marked one, when a link had ended and its worker lived on`);
-  if (result.oldSessions > 0)
-    say(`${result.oldSessions} events came with a session of before, behind a link that ended`);
   if (unhandled.gatewayKilled > 0) say(`${unhandled.gatewayKilled} not handled were with a gateway that was killed`);
   if (unhandled.counted > 0) say(`${unhandled.counted} not handled were of clients that no worker came for`);
   if (missingAnswers > 0) say(`${missingAnswers} answers did not reach clients that do not read`);

@@ -45,10 +45,9 @@ class Account {
 export class Ledger {
   readonly faults: string[] = [];
   /**
-   * Handlings, those that were marked, the unmarked ones that overlapped with a marked one behind a broken link, and the events
-   * that came with a session of before then: what such an overlap left behind.
+   * Handlings, those that were marked, and the unmarked ones that overlapped with a marked one behind a broken link.
    */
-  readonly counts = { handled: 0, again: 0, overlaps: 0, oldSessions: 0, closes: 0 };
+  readonly counts = { handled: 0, again: 0, overlaps: 0, closes: 0 };
   readonly #accounts = new Map<string, Account>();
   /** When links ended while both ends lived. */
   #brokenAt = Number.NEGATIVE_INFINITY;
@@ -145,10 +144,9 @@ export class Ledger {
       if (excusable) account.overlapped = true;
       this.#unmarked.push({ account, number, excusable });
     }
-    // A session may be of later than an event that comes again, never of before. Of two workers at once the last one stands.
+    // A session may be of later than an event that comes again, never of before.
     const wrong = again ? session < number - 1 : next && session !== number - 1;
-    if (wrong && excusable) this.counts.oldSessions++;
-    else if (wrong) this.#fault(`${id}: ${number} came with the session of ${session}`);
+    if (wrong) this.#fault(`${id}: ${number} came with the session of ${session}`);
   }
 
   #end(account: Account, number: number, pid: string): void {
