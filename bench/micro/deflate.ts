@@ -9,38 +9,20 @@ import { Buffer } from 'node:buffer';
 import { constants, deflateRawSync } from 'node:zlib';
 import {
   type Codec,
-  type ReaderSink,
   readPerMessageDeflate,
   websocketCodec,
   websocketDeflateCodec,
 } from '../../src/core/protocols/mod.js';
 import { Arena } from '../../src/util/mod.js';
 import { clientFrame, request, SAMPLE_REQUEST } from '../../test/support/client-frames.js';
+import { CountingSink, microsOf } from './measure.js';
 
 const SIZES = [64, 1024, 4096, 16_384, 131_072];
 const LEVELS = [1, 6];
 const MAX_PACKAGE_SIZE = 10_485_760;
-const ROUNDS = 5;
-const ROUND_MICROS = 60_000;
 const OFFER = request([...SAMPLE_REQUEST, 'Sec-WebSocket-Extensions: permessage-deflate']);
 
-let delivered = 0;
-
-const sink: ReaderSink = {
-  message: (_buffer, start, end) => {
-    delivered += end - start;
-    return true;
-  },
-  value: () => true,
-  handshake: () => true,
-  opened: () => true,
-  write: () => {},
-  pong: () => true,
-  ended: () => {},
-  fail: (error) => {
-    throw error;
-  },
-};
+const sink = new CountingSink();
 
 function deflateOf(level: number): Codec {
   const options = readPerMessageDeflate('bench', { level, threshold: 0 });
@@ -62,29 +44,6 @@ function json(bytes: number): Buffer {
     text += `${JSON.stringify({ id: (id * 7919) % 1000, user: `user${(id * 31) % 97}`, text: `this is message ${id}` })},`;
   }
   return Buffer.from(text.slice(0, bytes));
-}
-
-/** µs of processor time of one call, the best of some rounds: steadier than time where others share the machine. */
-function time(once: () => void): number {
-  let best = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < ROUNDS; round++) {
-    let calls = 0;
-    const begun = micros();
-    let spent = 0;
-    while (spent < ROUND_MICROS) {
-      for (let index = 0; index < 8; index++) once();
-      calls += 8;
-      spent = micros() - begun;
-    }
-    best = Math.min(best, spent / calls);
-  }
-  return best;
-}
-
-/** Of processor time, since the process began. */
-function micros(): number {
-  const { user, system } = process.cpuUsage();
-  return user + system;
 }
 
 function out(codec: Codec, message: Buffer, changing: boolean): () => void {
@@ -117,15 +76,15 @@ function row(name: string, cost: number): void {
 }
 
 for (const size of SIZES) {
-  row(`out ${size} plain`, time(out(websocketCodec, json(size), true)));
-  for (const level of LEVELS) row(`out ${size} level ${level}`, time(out(agreedCodec(level), json(size), true)));
-  row(`out ${size} level 1, sent before`, time(out(agreedCodec(1), json(size), false)));
-  row(`in  ${size} plain`, time(into(websocketCodec, clientFrame(2, json(size)))));
-  row(`in  ${size} deflated`, time(into(deflateOf(1), clientFrame(2, deflated(json(size)), { rsv: 4 }))));
+  row(`out ${size} plain`, microsOf(out(websocketCodec, json(size), true)));
+  for (const level of LEVELS) row(`out ${size} level ${level}`, microsOf(out(agreedCodec(level), json(size), true)));
+  row(`out ${size} level 1, sent before`, microsOf(out(agreedCodec(1), json(size), false)));
+  row(`in  ${size} plain`, microsOf(into(websocketCodec, clientFrame(2, json(size)))));
+  row(`in  ${size} deflated`, microsOf(into(deflateOf(1), clientFrame(2, deflated(json(size)), { rsv: 4 }))));
 }
 const bomb = deflated(Buffer.alloc(MAX_PACKAGE_SIZE));
 row(
   `in  ${MAX_PACKAGE_SIZE} zeros from ${bomb.length} bytes`,
-  time(into(deflateOf(1), clientFrame(2, bomb, { rsv: 4 }))),
+  microsOf(into(deflateOf(1), clientFrame(2, bomb, { rsv: 4 }))),
 );
-if (delivered === 0) throw new Error('nothing was delivered');
+if (sink.bytes === 0) throw new Error('nothing was delivered');

@@ -16,60 +16,26 @@ import {
   writePacket,
   writePacketRange,
 } from '../../src/cluster/protocol/mod.js';
-import {
-  type Codec,
-  frameCodec,
-  type ReaderSink,
-  tcpCodec,
-  textCodec,
-  websocketCodec,
-} from '../../src/core/protocols/mod.js';
+import { type Codec, frameCodec, tcpCodec, textCodec, websocketCodec } from '../../src/core/protocols/mod.js';
 import { Arena } from '../../src/util/mod.js';
 import { clientFrame, request, SAMPLE_REQUEST } from '../../test/support/client-frames.js';
+import { CountingSink, microsOf } from './measure.js';
 
 const SIZES = [16, 64, 1024, 16_384];
 const PER_TURN = 16;
-const ROUNDS = 7;
-const ROUND_MICROS = 50_000;
 const LIMITS = { maxPackageSize: 10_485_760 };
 
 let taken = 0;
 
-const sink: ReaderSink = {
-  message: (_buffer, start, end) => {
-    taken += end - start;
-    return true;
-  },
-  value: () => true,
-  handshake: () => true,
-  opened: () => true,
-  write: () => {},
-  pong: () => true,
-  ended: () => {},
-  fail: (error) => {
-    throw error;
-  },
-};
-
-/** The best of some rounds of `turn`, which takes PER_TURN messages. */
-function measure(turn: () => void): string {
-  let best = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < ROUNDS; round++) {
-    const begun = process.cpuUsage();
-    let turns = 0;
-    let used = 0;
-    while (used < ROUND_MICROS) {
-      for (let index = 0; index < 50; index++) turn();
-      turns += 50;
-      used = process.cpuUsage(begun).user;
-    }
-    best = Math.min(best, (used * 1000) / (turns * PER_TURN));
-  }
-  return best.toFixed(0).padStart(8);
-}
+const sink = new CountingSink();
 
 function row(name: string, turnFor: (size: number) => () => void): void {
-  console.log(`${name.padEnd(28)}${SIZES.map((size) => measure(turnFor(size))).join('')}`);
+  console.log(`${name.padEnd(28)}${SIZES.map((size) => nanosOf(turnFor(size))).join('')}`);
+}
+
+/** Of one message; a turn takes PER_TURN. */
+function nanosOf(turn: () => void): string {
+  return ((microsOf(turn) * 1000) / PER_TURN).toFixed(0).padStart(8);
 }
 
 function framed(codec: Codec, message: Buffer): Buffer {
@@ -158,4 +124,4 @@ row('session in', (size) => {
     for (let index = 0; index < PER_TURN; index++) if (unserialize(text) === null) taken++;
   };
 });
-if (taken === 0) throw new Error('nothing was read');
+if (taken === 0 || sink.bytes === 0) throw new Error('nothing was read');

@@ -1,4 +1,5 @@
 export { Arena } from './arena.js';
+export { BufferPool, bufferPool } from './buffer-pool.js';
 export { ANNOUNCED_GROWTH, ByteQueue } from './byte-queue.js';
 export { copyBytes } from './copy-bytes.js';
 export type { ErrorFields } from './errors.js';

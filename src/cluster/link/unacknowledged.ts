@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { bufferPool } from '../../util/mod.js';
 import {
   Command,
   countAckNumbers,
@@ -47,7 +48,7 @@ interface Slab {
  * that no number travels with them. An ACK lets go of all up to its number but those it names, whose handlers are still at
  * work: they are set aside, and one slow handler holds up the place of its own event alone.
  *
- * A slab is written anew when all in it are acknowledged: the worker had them, so no socket needs their bytes any more.
+ * A slab is used again when all in it are acknowledged: the worker had them, so no socket needs their bytes any more.
  */
 export class Unacknowledged implements PacketRoom {
   buffer: Buffer = NOTHING;
@@ -55,7 +56,6 @@ export class Unacknowledged implements PacketRoom {
   readonly #limit: number;
   /** Oldest first; the last is being written. */
   readonly #slabs: Slab[] = [];
-  #spare: Buffer | null = null;
   /** In the slabs. */
   #bytes = 0;
   #count = 0;
@@ -93,13 +93,11 @@ export class Unacknowledged implements PacketRoom {
     const last = this.#slabs.at(-1);
     if (last !== undefined) last.end = this.offset;
     // Too small for this one, and nothing stands in it.
-    if (last !== undefined && last.at === last.end) this.#spare = this.#slabs.pop()?.buffer ?? null;
-    if (this.#spare !== null && bytes <= SLAB_BYTES) {
-      this.buffer = this.#spare;
-      this.#spare = null;
-    } else {
-      this.buffer = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, bytes));
+    if (last !== undefined && last.at === last.end) {
+      this.#slabs.pop();
+      bufferPool.give(last.buffer);
     }
+    this.buffer = bufferPool.take(Math.max(SLAB_BYTES, bytes));
     this.offset = 0;
     this.#slabs.push({ buffer: this.buffer, at: 0, end: 0 });
   }
@@ -150,7 +148,6 @@ export class Unacknowledged implements PacketRoom {
     this.#aside.clear();
     this.buffer = NOTHING;
     this.offset = 0;
-    this.#spare = null;
     this.#bytes = 0;
     this.#asideBytes = 0;
     this.#count = 0;
@@ -200,25 +197,18 @@ export class Unacknowledged implements PacketRoom {
       this.#bytes -= at - slab.at;
       slab.at = at;
       if (at < end) return;
-      if (last) {
-        slab.at = 0;
-        this.offset = 0;
-      } else {
-        this.#slabs.shift();
-      }
-      this.#release(last, buffer);
+      if (!last) this.#slabs.shift();
+      else if (buffer.length > SLAB_BYTES) this.#startAnew();
+      else slab.at = this.offset = 0;
+      // The one that is being written is kept, unless it was made for a single large event.
+      if (!last || buffer.length > SLAB_BYTES) bufferPool.give(buffer);
     }
   }
 
-  /** All in this buffer are acknowledged. One made for a single large event is not kept. */
-  #release(current: boolean, buffer: Buffer): void {
-    if (buffer.length > SLAB_BYTES) {
-      if (!current) return;
-      this.#slabs.length = 0;
-      this.buffer = NOTHING;
-    } else if (!current) {
-      this.#spare = buffer;
-    }
+  #startAnew(): void {
+    this.#slabs.length = 0;
+    this.buffer = NOTHING;
+    this.offset = 0;
   }
 }
 

@@ -40,7 +40,7 @@ export function websocketConnectBody(request: WebsocketConnectInput): Buffer {
     if (name === 'host') server.set('SERVER_NAME', bytesOf(value));
     else if (name === 'content-type') server.set('CONTENT_TYPE', bytesOf(value));
     else if (name === 'cookie') cookie = value;
-    server.set(bytesOf(`HTTP_${upperCase(name)}`), bytesOf(value));
+    server.set(serverNameOf(name), bytesOf(value));
   }
   const body = new PhpArray();
   body.set('get', parseQueryString(query));
@@ -79,6 +79,21 @@ function trim(text: string): string {
   while (start < end && ' \t\n\r\0\x0b'.includes(text[start]!)) start++;
   while (end > start && ' \t\n\r\0\x0b'.includes(text[end - 1]!)) end--;
   return text.slice(start, end);
+}
+
+/** Browsers send the same dozen or two; of names that somebody makes up no more are kept than this. */
+const MAX_NAMES = 200;
+/** Making one takes a microsecond, which a request would pay for each of its headers. */
+const serverNames = new Map<string, string | Buffer>();
+
+/** `HTTP_USER_AGENT` for `user-agent`. */
+function serverNameOf(name: string): string | Buffer {
+  let made = serverNames.get(name);
+  if (made === undefined) {
+    made = bytesOf(`HTTP_${upperCase(name)}`);
+    if (serverNames.size < MAX_NAMES) serverNames.set(name, made);
+  }
+  return made;
 }
 
 /** ASCII letters only, as PHP does: other bytes are not characters. */

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { HandshakeRequest } from '../codec.js';
 import { ProtocolError } from '../errors.js';
 
@@ -133,7 +133,7 @@ function headerLines(headers: Readonly<Record<string, string>>): string {
 
 /** RFC 6455 section 4.2.2. */
 export function acceptOf(key: string): string {
-  return createHash('sha1').update(key).update(GUID).digest('base64');
+  return hash('sha1', key + GUID, 'base64');
 }
 
 export function malformed(text: string): ProtocolError {
