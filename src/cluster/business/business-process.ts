@@ -74,8 +74,8 @@ interface Joined {
   /** Its clients that have been heard of, by connection id. */
   readonly clients: Map<number, Known>;
   readonly acknowledgements: Acknowledgements;
-  /** Those whose session found no room: it is sent before their events are acknowledged. */
-  readonly unsaved: Set<Known>;
+  /** Those whose session found no room, and their events that are not acknowledged before it is sent. */
+  readonly unsaved: Map<Known, number[]>;
   /** ACK is due at the end of this turn. */
   due: boolean;
   /** `away`: the link has ended, and whether the gateway has is to be seen. What waits for handlers waits until then. */
@@ -86,6 +86,8 @@ interface Joined {
   unlistedSince: number | null;
   /** This worker leaves it. */
   departure: Departure | null;
+  /** Of what waits for handlers, while it is away. */
+  setAside: number;
 }
 
 /** An event whose handler's promise is pending. */
@@ -159,12 +161,13 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
       gateway,
       clients: new Map(),
       acknowledgements: new Acknowledgements(),
-      unsaved: new Set(),
+      unsaved: new Map(),
       due: false,
       state: 'linked',
       process: null,
       unlistedSince: null,
       departure: null,
+      setAside: 0,
     });
     this.#lastGateway = null;
   }
@@ -192,6 +195,9 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     } else if (joined.clients.size > 0) {
       this.#away.add(joined);
       this.#sweepSoon();
+      // Nothing of it is handled until that is known, and links that are not read for it would never tell.
+      for (const { state } of joined.clients.values()) joined.setAside += state.queuedBytes;
+      this.#pendingBytes -= joined.setAside;
     }
     this.#resumeWithRoom();
   }
@@ -219,7 +225,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     const certain = state.session.arrived(buffer, packet.extStart, packet.extEnd);
     if (certain || cmd === Command.ON_CLOSE) {
       const done = this.#handle(known, number, cmd, flag, buffer, packet.bodyStart, packet.bodyEnd);
-      if (!done) joined.acknowledgements.pending(number);
+      if (!done || isUnsaved(known, number)) joined.acknowledgements.pending(number);
     } else {
       joined.acknowledgements.pending(number);
       this.#askFirst(known, queued(packet, number));
@@ -267,8 +273,10 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     await Promise.all(departures.map(({ left }) => left));
     this.#stopping = true;
     link.pause();
-    for (const away of this.#away) this.#dropQueues(away);
-    this.#away.clear();
+    for (const away of [...this.#away]) {
+      this.#isNoLongerAway(away);
+      this.#dropQueues(away);
+    }
     if (this.#busy > 0) {
       await new Promise<void>((resolve) => {
         this.#idle = resolve;
@@ -316,8 +324,10 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   }
 
   /** A link that came back meanwhile has clients of its own. */
-  #forget({ joined: { clients }, connectionId }: Known): void {
-    clients.delete(connectionId);
+  #forget(known: Known): void {
+    // Its session is another worker's now, or nobody's.
+    this.#saved(known);
+    known.joined.clients.delete(known.connectionId);
   }
 
   // ---- acknowledgements ----
@@ -328,9 +338,11 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
   }
 
   /** An event that had to wait, or whose handler's promise was pending, is handled. */
-  #handledLate({ joined }: Known, acknowledgements: Acknowledgements, number: number): void {
+  #handledLate(known: Known, acknowledgements: Acknowledgements, number: number): void {
+    const { joined } = known;
     // Of a link that has ended nobody wants to know.
     if (joined.acknowledgements !== acknowledgements || joined.state !== 'linked') return;
+    if (isUnsaved(known, number)) return;
     acknowledgements.handled(number);
     if (!joined.due) this.#acknowledgeLater(joined);
   }
@@ -356,25 +368,29 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
 
   /** Whoever gets a client's events next gets the session that those which are acknowledged have left. */
   #savesAll({ unsaved }: Joined): boolean {
-    for (const known of unsaved) {
-      // One that is at work again is saved when that is done.
-      if (!known.state.busy && !this.#save(known)) return false;
-      unsaved.delete(known);
-    }
+    // One that is at work again is saved when that is done.
+    for (const known of unsaved.keys()) if (!known.state.busy && !this.#save(known)) return false;
     return true;
   }
 
   // ---- gateways that are away ----
 
+  #isNoLongerAway(away: Joined): void {
+    this.#away.delete(away);
+    this.#pendingBytes += away.setAside;
+    away.setAside = 0;
+  }
+
   /** Only the link had ended. What was not acknowledged the gateway sends once more, and it names who keeps which client. */
   #cameBack(away: Joined, joined: Joined): void {
-    this.#away.delete(away);
+    this.#isNoLongerAway(away);
     for (const known of away.clients.values()) {
       this.#takeQueue(known.state);
       if (!known.state.busy) continue;
       // Its next event is to wait for the handler that is at work.
       known.forgotten = true;
       known.joined = joined;
+      known.client.movedTo(joined.gateway);
       joined.clients.set(known.connectionId, known);
     }
     this.#resumeWithRoom();
@@ -382,7 +398,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
 
   /** The gateway is gone and so are its clients: those that this worker kept have their last event told here. */
   async #died(away: Joined): Promise<void> {
-    this.#away.delete(away);
+    this.#isNoLongerAway(away);
     away.state = 'dead';
     const { address } = away.gateway;
     this.#logger.warn('a gateway is gone; onClose is called for the clients it had', {
@@ -492,7 +508,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     } finally {
       leaveDispatch(outer);
     }
-    this.#finish(known, cmd);
+    this.#finish(known, cmd, number);
     return true;
   }
 
@@ -518,10 +534,10 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     return buffer.toString('utf8', start, end);
   }
 
-  #finish(known: Known, cmd: number): void {
+  #finish(known: Known, cmd: number, number: number): void {
     this.handled++;
     if (cmd === Command.ON_CLOSE) this.#forget(known);
-    else this.#save(known);
+    else if (!this.#save(known)) known.joined.unsaved.get(known)?.push(number);
   }
 
   /** @returns false when the gateway had no room for it, and may have later */
@@ -532,20 +548,37 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     if (state !== 'linked') return true;
     try {
       const text = session.takeChange();
-      if (text === null || this.api.changePeer(gateway, Command.SET_SESSION, known.connectionId, text)) return true;
+      if (text === null || this.api.changePeer(gateway, Command.SET_SESSION, known.connectionId, text)) {
+        this.#saved(known);
+        return true;
+      }
       session.notSent();
       this.#warn('the session of a client could not be sent; it is tried again', {
         client: known.client.id,
         bytes: text.length,
       });
-      if (isTooLarge(gateway, text, '')) return true;
-      if (gateway.supports('acknowledgements')) unsaved.add(known);
+      if (isTooLarge(gateway, text, '')) {
+        this.#saved(known);
+        return true;
+      }
+      if (gateway.supports('acknowledgements') && !unsaved.has(known)) unsaved.set(known, []);
       return false;
     } catch (thrown) {
       this.failed++;
       this.#logger.error(`the session of a client can't be saved: ${stackOf(thrown)}`, { client: known.client.id });
+      this.#saved(known);
       return true;
     }
+  }
+
+  /** Its events that waited for that are handled. */
+  #saved(known: Known): void {
+    const { unsaved, acknowledgements, due } = known.joined;
+    const numbers = unsaved.get(known);
+    if (numbers === undefined) return;
+    unsaved.delete(known);
+    for (const number of numbers) acknowledgements.handled(number);
+    if (!due) this.#acknowledgeLater(known.joined);
   }
 
   /** A handler's promise has settled, or is not waited for: the session is saved, then what waited is handled, in order. */
@@ -555,7 +588,7 @@ export class BusinessProcess implements WorkerLinkEvents, LocalSessions {
     const { known, acknowledgements, number, cmd } = running;
     // Its link broke and was made again. The gateway has sent the event to another, whose session must not be overwritten.
     if (known.joined.acknowledgements !== acknowledgements) known.state.session.discard();
-    this.#finish(known, cmd);
+    this.#finish(known, cmd, number);
     this.#handledLate(known, acknowledgements, number);
     this.#goOn(known, true);
   }
@@ -702,6 +735,12 @@ const HANDLER_NAMES: Readonly<Record<number, string>> = {
   [Command.ON_MESSAGE]: 'onMessage',
   [Command.ON_CLOSE]: 'onClose',
 };
+
+/** What the event that was just handled has left of the session is yet to be sent. */
+function isUnsaved(known: Known, number: number): boolean {
+  const { unsaved } = known.joined;
+  return unsaved.size > 0 && unsaved.get(known)?.at(-1) === number;
+}
 
 function queued(packet: PacketView, number: number): QueuedEvent {
   return { cmd: packet.cmd, flag: packet.flag, session: packet.extBytes(), body: packet.bodyBytes(), number };

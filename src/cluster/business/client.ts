@@ -43,7 +43,7 @@ export class Client<Session extends object = Record<string, unknown>> {
   readonly gatewayPort: number;
   /** The gateway API, of this client's cluster. */
   readonly gateway: WorkerGatewayApi;
-  readonly #peer: GatewayPeer;
+  #peer: GatewayPeer;
   readonly #connectionId: number;
   readonly #state: ClientState;
   #remoteAddress: string;
@@ -73,6 +73,11 @@ export class Client<Session extends object = Record<string, unknown>> {
   /** 0 where a proxy has told the address and no port. */
   get remotePort(): number {
     return this.#remotePort;
+  }
+
+  /** @internal Its gateway is reached over another link now. */
+  movedTo(peer: GatewayPeer): void {
+    this.#peer = peer;
   }
 
   /** @internal The gateway has learned where it really comes from. */

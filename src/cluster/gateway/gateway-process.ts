@@ -55,7 +55,7 @@ import { GatewayConnection } from './gateway-connection.js';
 import { Heartbeat, sendsPing } from './heartbeat.js';
 import { Keepers } from './keepers.js';
 import type { ClientLimits, GatewayOptions } from './options.js';
-import { faultOfAnswer, type RoutedEvent, type Router, WorkerTable } from './own-router.js';
+import { type ConnectedWorker, faultOfAnswer, type RoutedEvent, type Router, WorkerTable } from './own-router.js';
 import { BindingRouter } from './router.js';
 import { THREW, UserCode } from './user-code.js';
 import { type WaitingEvent, WaitingRoom } from './waiting-room.js';
@@ -372,7 +372,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     const client = connection.context as GatewayClientEntry;
     this.signedIn(client);
     for (const paused of this.#pausedFor.values()) paused.delete(client);
-    if (client.heard || !client.abandoned) this.#event(client, Command.ON_CLOSE, NO_BODY, 0, 0, FLAG_SCALAR);
+    if (this.#concernsWorkers(client)) this.#event(client, Command.ON_CLOSE, NO_BODY, 0, 0, FLAG_SCALAR);
     // While its last event waits it keeps its place: a worker that leaves may not be done with it.
     if (!this.#waiting.has(client)) this.#router.clientLeft(client);
     this.clients.remove(client);
@@ -380,6 +380,12 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     this.#entrance.door.leave(connection.remoteAddress);
     const { onClose } = this.#options;
     if (onClose !== null) this.#userCode.call('onClose', onClose, this.#viewOf(client));
+  }
+
+  /** Some worker has heard of it, or will. */
+  #concernsWorkers(client: GatewayClientEntry): boolean {
+    if (client.heard) return true;
+    return !client.abandoned && (this.#waiting.has(client) || this.#handing.has(client.connectionId));
   }
 
   // ---- what the link tells ----
@@ -400,7 +406,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     const leaving = this.#leaving.delete(worker);
     const present = this.#workers.get(worker.key) === worker;
     const busy = leaving ? this.#router.busyOf(worker.key) : null;
-    if (present) this.#workers.delete(worker.key);
+    const removed = present ? this.#takeOut(worker) : undefined;
     if (present || leaving) this.#router.workerLeft(worker.key);
     // Of a gateway that stops it is the other way round, and each worker would be a line at every Ctrl+C.
     this.#logger[this.#stopping ? 'debug' : 'info']('a worker left', { worker: worker.key });
@@ -412,18 +418,24 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     // What it was not done with is held no longer.
     if (leaving) this.#retryClientsOf(worker);
     this.#resumeClientsOf(worker);
-    if (present) this.#tellWorkerClose(worker);
+    this.#tellWorkerClose(removed);
   }
 
   workerDrains(worker: WorkerPeer): void {
     // One that stops closes its clients, and whose workers they are is to hear of it.
     if (this.#workers.get(worker.key) !== worker || this.#stopping) return;
-    this.#workers.delete(worker.key);
+    const removed = this.#takeOut(worker);
     this.#router.workerDrains(worker.key);
     this.#leaving.set(worker, false);
     this.#logger.debug('a worker is leaving', { worker: worker.key });
     this.#sendLast(worker);
-    this.#tellWorkerClose(worker);
+    this.#tellWorkerClose(removed);
+  }
+
+  /** From now on no router is offered it. */
+  #takeOut(worker: WorkerPeer): ConnectedWorker | undefined {
+    this.#workers.delete(worker.key);
+    return this.#workerTable.delete(worker.key);
   }
 
   workerBusy(worker: WorkerPeer, connectionIds: readonly number[]): void {
@@ -445,8 +457,7 @@ export class GatewayProcess implements GatewayContext, ConnectionOwner, GatewayL
     if (worker.sendEvent(LAST_EVENT, NO_BODY, NO_BODY, 0, 0)) this.#leaving.set(worker, true);
   }
 
-  #tellWorkerClose(worker: WorkerPeer): void {
-    const removed = this.#workerTable.delete(worker.key);
+  #tellWorkerClose(removed: ConnectedWorker | undefined): void {
     const { onBusinessWorkerClose: hook } = this.#options;
     if (hook !== null && removed !== undefined) this.#userCode.call('onBusinessWorkerClose', hook, removed);
   }
