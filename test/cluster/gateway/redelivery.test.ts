@@ -413,6 +413,19 @@ describe('the end of a client that a worker has heard of', () => {
     expect(link.join('d', OURS).events).toEqual([]);
   });
 
+  it('is told to no worker that did not take its beginning', async () => {
+    await using gateway = await startGateway();
+    const a = gateway.link.join('a', OURS);
+    // Beyond the hard limit of its window a worker takes nothing but ends.
+    a.take = ({ head }) => head.cmd === ON_CLOSE;
+    const client = await TcpClient.open(gateway.port);
+    await eventually('it to be there', () => gateway.process.clients.size === 1);
+    client.socket.destroy();
+    await eventually('it to be gone', () => gateway.process.clients.size === 0);
+    expect(a.events).toEqual([]);
+    expect(gateway.process.figures().dropped).toMatchObject({ workerQueueFull: 1 });
+  });
+
   it('waits up to four times the bytes that others may, and what is beyond is counted', async () => {
     // An end takes 200 of 4 × 100.
     await using gateway = await startGateway({ maxWaitingBytes: 100 });
