@@ -140,8 +140,13 @@ export class Listener {
   }
 
   #admit(socket: Socket): void {
+    const { remoteAddress } = socket;
+    // It has been reset meanwhile, and nobody can say any more where it came from.
+    if (remoteAddress === undefined) {
+      socket.destroy();
+      return;
+    }
     if (this.#tls !== null && this.#tooManyHandshakes(socket)) return;
-    const { remoteAddress = '' } = socket;
     if (!this.#door.enter(remoteAddress, peerOf(socket))) {
       socket.destroy();
     } else if (this.#proxy === null) {
@@ -151,8 +156,7 @@ export class Listener {
     } else {
       socket.destroy();
       this.#door.leave(remoteAddress);
-      // One that is gone again, as that of a health check may be, has no address any more.
-      if (remoteAddress !== '') this.#door.headerRefused('it is not from a trusted proxy', peerOf(socket));
+      this.#door.headerRefused('it is not from a trusted proxy', peerOf(socket));
     }
   }
 
