@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { afterEach, expect, it } from 'vitest';
 import { testCertificate } from '../support/certificates.js';
 import { eventually } from '../support/eventually.js';
@@ -30,3 +32,25 @@ it('clients that reset before they are accepted leave no place taken', async () 
   await eventually('all of them', () => listener.connections.length === limit);
   expect([listener.refused, listener.handshakes]).toEqual([[], 0]);
 });
+
+it('clients that reset right behind the end of their handshake are not accepted, and make no room for more than may come in', async () => {
+  const limit = 2;
+  const listener = await listening({ tls, door: { maxConnections: limit, maxConnectionsPerAddress: limit } });
+  for (let round = 0; round < 5; round++) await resetBehindHandshake(listener.port);
+  await eventually('the end of all', () => listener.handshakes === 0 && listener.owner.counters.connections === 0);
+  expect([listener.connections.length, listener.door.addresses]).toEqual([0, 0]);
+  await using _first = await TlsClient.open(listener.port);
+  await using _second = await TlsClient.open(listener.port);
+  await using third = new TlsClient(listener.port);
+  await third.untilClosed();
+  expect(listener.connections.map(({ remoteAddress }) => remoteAddress)).toEqual(['127.0.0.1', '127.0.0.1']);
+});
+
+/** The last bytes leave behind the event, and the reset in the same turn of the loop: the server, in this process, finds both. */
+async function resetBehindHandshake(port: number): Promise<void> {
+  const raw = connect(port, '127.0.0.1');
+  const client = connectTls({ socket: raw, rejectUnauthorized: false });
+  client.on('error', () => {});
+  client.on('secureConnect', () => setImmediate(() => raw.resetAndDestroy()));
+  await new Promise((resolve) => raw.on('error', () => {}).on('close', resolve));
+}
