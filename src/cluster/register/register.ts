@@ -100,8 +100,11 @@ export const REGISTER_CHECKS: Checks<RegisterOptions> = {
   peerTimeout: seconds(),
 };
 
-/** As in the original: whoever has said nothing by then is sent away. */
-const FIRST_LINE_SECONDS = 10;
+/**
+ * Whoever has not joined by then is sent away. In the original any line is enough, a ping too: strangers could take every place
+ * without the key.
+ */
+const JOIN_SECONDS = 10;
 
 const RAW = { raw: true } as const;
 
@@ -204,7 +207,8 @@ export class Register extends BaseWorker implements ConnectionOwner {
   }
 
   onBytes(connection: TcpConnection, buffer: Buffer, start: number, end: number): void {
-    (connection.context as Patience).heard();
+    const patience = connection.context as Patience;
+    patience.heard();
     const message = parseRegisterLine(buffer.toString('utf8', start, end));
     if ('fault' in message) {
       this.#refuse(connection, message.fault, message.fault === 'malformed' ? EXPLANATION : null);
@@ -212,7 +216,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
     }
     switch (message.event) {
       case 'ping':
-        (connection.context as Patience).pinged(this.#options.peerTimeout);
+        patience.pinged(this.#options.peerTimeout);
         return;
       case 'gateway_connect':
         if (!this.#admits(connection, message.secretKey)) return;
@@ -257,7 +261,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
       this.counters.tlsRefused++;
       this.#warn(message, peer, code, code);
     };
-    return { options: linkServerTls(linkTls), handshakeTimeout: FIRST_LINE_SECONDS, onRefused };
+    return { options: linkServerTls(linkTls), handshakeTimeout: JOIN_SECONDS, onRefused };
   }
 
   #accept(wire: Wire): void {
@@ -265,12 +269,12 @@ export class Register extends BaseWorker implements ConnectionOwner {
     const patience = new Patience(this, connection);
     connection.context = patience;
     this.#connections.add(connection);
-    deadlines.set(patience, FIRST_LINE_SECONDS);
+    deadlines.set(patience, JOIN_SECONDS);
   }
 
   /** @internal */
   tooSilent(connection: TcpConnection): void {
-    this.#refuse(connection, `nothing was said within ${FIRST_LINE_SECONDS} s`, null);
+    this.#refuse(connection, `it did not join within ${JOIN_SECONDS} s`, null);
   }
 
   /** @internal Its host may have lost its power: nobody will say that it is gone. */
@@ -284,7 +288,9 @@ export class Register extends BaseWorker implements ConnectionOwner {
 
   #admits(connection: TcpConnection, secretKey: string | null): boolean {
     const admitted = sameSecret(this.#options.secretKey, secretKey);
-    if (!admitted) {
+    if (admitted) {
+      (connection.context as Patience).joined();
+    } else {
       this.refused++;
       this.#refuse(connection, 'wrong secretKey', null);
     }
@@ -300,6 +306,7 @@ export class Register extends BaseWorker implements ConnectionOwner {
     this.counters.protocolErrors++;
     this.#warn(`a connection was refused: ${reason}`, peerOf(connection), 'GW_REGISTER_REFUSED');
     if (reply !== null) connection.send(reply, RAW);
+    deadlines.delete(connection.context as Patience);
     connection.close();
     // It may take its time to hang up; nobody is to be sent to it meanwhile.
     this.#tell(this.#book.left(connection));
@@ -312,10 +319,11 @@ export class Register extends BaseWorker implements ConnectionOwner {
   }
 }
 
-/** How long a connection may say nothing: until its first line, and from its first ping on. */
+/** How long a connection may take to join, and from its first ping as a member on say nothing. */
 class Patience implements Expiring {
   readonly #register: Register;
   readonly #connection: TcpConnection;
+  #joined = false;
   /** Seconds between lines; 0: it has not pinged, or may take its time. */
   #between = 0;
 
@@ -324,12 +332,20 @@ class Patience implements Expiring {
     this.#connection = connection;
   }
 
+  joined(): void {
+    this.#joined = true;
+    this.heard();
+  }
+
+  /** What strangers say gives them no more time. */
   heard(): void {
+    if (!this.#joined) return;
     deadlines.delete(this);
     if (this.#between > 0) deadlines.set(this, this.#between);
   }
 
   pinged(between: number): void {
+    if (!this.#joined) return;
     this.#between = between;
     this.heard();
   }

@@ -36,11 +36,8 @@ export interface ListenerProxy {
 /** @param from where it comes from, if not from where the wire does: a proxy has said so */
 export type AcceptWire = (wire: Wire, from: PeerAddress | null) => void;
 
-/** A socket in the middle of its TLS handshake. */
-interface Handshake {
-  readonly socket: Socket;
-  readonly from: PeerAddress | null;
-}
+/** `_parent`: the socket that was accepted. Undocumented, and what Node.js itself goes by; nothing else tells. */
+type WrappingSocket = TLSSocket & { readonly _parent: Socket };
 
 /** An open TCP port. */
 export class Listener {
@@ -51,8 +48,8 @@ export class Listener {
   readonly #tls: ListenerTls | null;
   readonly #proxy: ListenerProxy | null;
   readonly #tlsServer: TlsServer | null = null;
-  /** Sockets in the middle of a TLS handshake, by their peer: what a handshake ends with is another object. */
-  readonly #handshakes = new Map<string, Handshake>();
+  /** Sockets in the middle of a TLS handshake, and where they come from, if a proxy has said so. */
+  readonly #handshakes = new Map<Socket, PeerAddress | null>();
   /** Of sockets whose PROXY header has not come. */
   readonly #headers = new Set<ProxyReader>();
   readonly #maxHandshakes: number;
@@ -128,7 +125,7 @@ export class Listener {
   close(): void {
     this.#closed = true;
     this.#server.close();
-    for (const { socket } of this.#handshakes.values()) socket.destroy();
+    for (const socket of this.#handshakes.keys()) socket.destroy();
     for (const header of this.#headers) header.cancel();
   }
 
@@ -140,8 +137,13 @@ export class Listener {
   }
 
   #admit(socket: Socket): void {
+    const { remoteAddress } = socket;
+    // It has been reset meanwhile, and nobody can say any more where it came from.
+    if (remoteAddress === undefined) {
+      socket.destroy();
+      return;
+    }
     if (this.#tls !== null && this.#tooManyHandshakes(socket)) return;
-    const { remoteAddress = '' } = socket;
     if (!this.#door.enter(remoteAddress, peerOf(socket))) {
       socket.destroy();
     } else if (this.#proxy === null) {
@@ -151,8 +153,7 @@ export class Listener {
     } else {
       socket.destroy();
       this.#door.leave(remoteAddress);
-      // One that is gone again, as that of a health check may be, has no address any more.
-      if (remoteAddress !== '') this.#door.headerRefused('it is not from a trusted proxy', peerOf(socket));
+      this.#door.headerRefused('it is not from a trusted proxy', peerOf(socket));
     }
   }
 
@@ -187,13 +188,14 @@ export class Listener {
   #makeTlsServer(tls: ListenerTls): TlsServer {
     const server = tlsServer(tls.options, tls.handshakeTimeout);
     server.on('secureConnection', (socket) => {
-      if (this.#closed) {
+      const raw = (socket as WrappingSocket)._parent;
+      const from = this.#handshakes.get(raw);
+      // One that was reset behind its last bytes has no address, by which its owner would see it out: it goes as it is.
+      if (this.#closed || from === undefined || socket.remoteAddress === undefined) {
         socket.destroy();
         return;
       }
-      const peer = peerOf(socket);
-      const from = this.#handshakes.get(peer)?.from ?? null;
-      this.#handshakes.delete(peer);
+      this.#handshakes.delete(raw);
       socket.allowHalfOpen = true;
       this.#accept(new SocketWire(socket), from);
     });
@@ -225,12 +227,11 @@ export class Listener {
   }
 
   #shakeHands(socket: Socket, from: PeerAddress | null): void {
-    const peer = peerOf(socket);
     const address = from?.address ?? socket.remoteAddress ?? '';
-    this.#handshakes.set(peer, { socket, from });
+    this.#handshakes.set(socket, from);
     socket.once('close', () => {
       // From its handshake on it is the owner who sees it out.
-      if (this.#handshakes.delete(peer)) this.#door.leave(address);
+      if (this.#handshakes.delete(socket)) this.#door.leave(address);
     });
     this.#tlsServer?.emit('connection', socket);
   }
