@@ -22,6 +22,7 @@ export {
   object,
   oneOf,
   orNull,
+  orZero,
   readOptions,
   seconds,
   text,

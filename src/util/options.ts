@@ -90,6 +90,14 @@ export function orNull(check: Check): Check {
   };
 }
 
+/** The check itself, or 0, which turns something off. */
+export function orZero(check: Check): Check {
+  return (value) => {
+    const expected = value === 0 ? undefined : check(value);
+    return expected === undefined ? undefined : `0, or ${expected}`;
+  };
+}
+
 export function oneOf(...values: readonly string[]): Check {
   const expected = values.map((value) => `'${value}'`).join(' or ');
   return (value) => (typeof value === 'string' && values.includes(value) ? undefined : expected);

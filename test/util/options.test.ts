@@ -9,6 +9,7 @@ import {
   OptionsError,
   oneOf,
   orNull,
+  orZero,
   readOptions,
   seconds,
   text,
@@ -98,6 +99,9 @@ test('checks say what they expect', () => {
   expect(flag(1)).toBe('true or false');
   expect(oneOf('a', 'b')('c')).toBe("'a' or 'b'");
   expect(orNull(text)(null)).toBeUndefined();
+  expect(orZero(seconds(30))(0)).toBeUndefined();
+  expect(orZero(seconds(30))(30)).toBeUndefined();
+  expect(orZero(seconds(30))(29.9)).toBe('0, or a number of seconds from 30 to 2147483');
 });
 
 test('the nearest name is the one a person most likely meant', () => {

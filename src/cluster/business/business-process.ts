@@ -39,8 +39,11 @@ const SWEEP_MS = 250;
 /** When a gateway's queue had no room for an ACK. */
 const RETRY_MS = 20;
 
-/** A gateway ends a link on which nothing is acknowledged: while events are not read it is told that we live. */
-const SIGN_OF_LIFE_MS = 10_000;
+/**
+ * A gateway ends a link on which nothing is acknowledged: while events are not read it is told that we live. Often, for its
+ * `workerTimeout` is not known here.
+ */
+const SIGN_OF_LIFE_MS = 2000;
 
 /** Clients of a gateway that died whose onClose is called in one turn of the loop. */
 const CLOSES_A_TURN = 200;

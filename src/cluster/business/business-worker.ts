@@ -17,6 +17,7 @@ import {
   OptionsError,
   object,
   orNull,
+  orZero,
   readOptions,
   seconds,
   silentLogger,
@@ -71,7 +72,7 @@ export interface BusinessWorkerOptions extends AccountOptions {
   handlerTimeout: number;
   /**
    * Seconds in which not a byte comes from a gateway that pings (those on other hosts do, every 25 s) until the link to it is
-   * ended; default 60, 0: never.
+   * ended; at least 30, default 60, 0: never.
    */
   gatewayTimeout: number;
   /** Seconds after which the clients of a gateway that is gone and that no Register lists any more are gone too; default 10. */
@@ -115,7 +116,8 @@ export const BUSINESS_WORKER_CHECKS: Checks<BusinessWorkerOptions> = {
   maxPendingBytesPerClient: integer(1),
   maxPendingBytes: integer(1),
   handlerTimeout: seconds(),
-  gatewayTimeout: seconds(),
+  // Pings come every 25 s: with less, all that live would be taken for gone.
+  gatewayTimeout: orZero(seconds(30)),
   lostGatewayTimeout: seconds(),
 };
 

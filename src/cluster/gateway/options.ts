@@ -133,7 +133,7 @@ export interface GatewayOptions
   maxUnacknowledgedBytes: number;
   /**
    * Seconds in which not a byte comes from a worker that owes an acknowledgement until its link is ended and its events go to
-   * others; default 60, 0: never.
+   * others; default 60, 0: never. One that has too much waiting for handlers sends a sign of life every 2 s.
    */
   workerTimeout: number;
   /** How many workers may die, or break their link, while at an event until it is dropped; at most 15, default 10. */

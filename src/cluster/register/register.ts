@@ -41,6 +41,7 @@ import {
   nonEmptyText,
   object,
   orNull,
+  orZero,
   readOptions,
   sameSecret,
   seconds,
@@ -73,7 +74,7 @@ export interface RegisterOptions extends AccountOptions {
   maxConnections: number;
   /**
    * Seconds in which a gateway or worker that pings (those that reach it under another address than 127.0.0.1 do, every 25 s)
-   * says nothing until it counts as gone; default 60, 0: never.
+   * says nothing until it counts as gone; at least 30, default 60, 0: never.
    */
   peerTimeout: number;
 }
@@ -97,7 +98,8 @@ export const REGISTER_CHECKS: Checks<RegisterOptions> = {
   linkTls: orNull(object),
   maxPackageSize: integer(1),
   maxConnections: integer(0),
-  peerTimeout: seconds(),
+  // Pings come every 25 s: with less, all that live would be taken for gone.
+  peerTimeout: orZero(seconds(30)),
 };
 
 /**
