@@ -103,7 +103,7 @@ describe('a worker that replaces another', () => {
       },
     });
     const client = await connected(cluster);
-    await client.settle('').catch(() => {});
+    await eventually('the client', () => cluster.gateways[0]?.figures().connections === 1);
     await expect(cluster.workers[0]?.reloading()).rejects.toThrow('thrown by onWorkerReload');
     expect(told).toEqual([true]);
     expect(await client.take(1)).toEqual(['reloading']);
