@@ -395,7 +395,7 @@ export function describeLinkContract(name: string, start: () => Promise<LinkKind
       });
 
       it('that are not answered in time are rejected, also behind a late answer', async () => {
-        const { gateway, worker } = await pair({}, { queryTimeout: 0.2 });
+        const { gateway, worker } = await pair({}, { queryTimeout: 1 });
         const owed: (() => void)[] = [];
         const { answer } = gateway;
         gateway.answer = (_packet, from) => owed.push(() => from.reply('i:99;'));
