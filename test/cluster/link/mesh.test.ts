@@ -395,6 +395,16 @@ describe('a worker of this host', () => {
     expect(gateway.history).toEqual(['+127.0.0.1:worker:0', '-127.0.0.1:worker:0', '+127.0.0.1:worker:0']);
   });
 
+  it('comes by the port of a gateway that listens on another address: something may stand in between', async () => {
+    await using register = await RawServer.start();
+    await using gateway = await MeshGateway.start({ lanIp: '127.0.0.2', listenIp: '127.0.0.3' });
+    await using between = await RawServer.start(gateway.port, '127.0.0.2');
+    register.list([between.address]);
+    await using _worker = new MeshWorker([register.address]);
+    await eventually('it to come', () => between.connections > 0);
+    expect(gateway.mesh.counters.connections).toBe(0);
+  });
+
   it('leaves and comes again like any other when its gateway dies and is back', async () => {
     await using register = await RawServer.start();
     const first = await MeshGateway.start();

@@ -64,6 +64,8 @@ const ROOM_SHARE = 0.5;
 
 const NOTHING = Buffer.alloc(0);
 
+const ANY_ADDRESS = '0.0.0.0';
+
 /** As a Register: who has not shown the secret key by then, or said anything where there is none, is sent away. */
 const AUTHORIZATION_SECONDS = 10;
 
@@ -151,8 +153,10 @@ export class GatewayMesh implements GatewayLink, ConnectionOwner {
   }
 
   async #openLocal(lanIp: string, port: number): Promise<void> {
-    // Who asks for certificates is to see them from everybody.
-    if ((this.#options.linkTls ?? null) !== null) return;
+    const { linkTls, listenIp } = this.#options;
+    // Who asks for certificates is to see them from everybody; and what is reached by another address than it listens on
+    // has something in between that is there for a purpose.
+    if ((linkTls ?? null) !== null || (listenIp !== lanIp && listenIp !== ANY_ADDRESS)) return;
     this.#local = new LocalListener(lanIp, port, (wire) => this.#accept(wire));
     const reason = await this.#local.listen();
     if (reason !== null) this.#options.logger.debug('workers of this host come over TCP too', { reason });
