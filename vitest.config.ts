@@ -8,7 +8,7 @@ export default defineConfig({
     hookTimeout: 30_000,
     pool: 'forks',
     // Most of the time goes into waiting, for processes and for deadlines, so a core can have several files.
-    maxWorkers: 4,
+    maxWorkers: 3,
     reporters: ['default'],
   },
 });
