@@ -27,4 +27,5 @@ export {
   seconds,
   text,
 } from './options.js';
+export { isPrivateFolder, LONGEST_SOCKET_PATH, privateFolder } from './private-folder.js';
 export { sameSecret } from './secret.js';

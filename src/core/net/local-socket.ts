@@ -1,10 +1,9 @@
 import { Buffer } from 'node:buffer';
 import { lstatSync, mkdirSync, readlinkSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { messageOf } from '../../util/mod.js';
+import { isPrivateFolder, LONGEST_SOCKET_PATH, messageOf, privateFolder } from '../../util/mod.js';
 import { HandleWire } from './handle-wire.js';
 import { SocketWire } from './socket-wire.js';
 import type { LocalAddresses, Wire } from './wire.js';
@@ -41,7 +40,7 @@ export class LocalListener {
     if (path === null) return 'there is no place for a Unix socket';
     try {
       mkdirSync(folder(), { recursive: true, mode: 0o700 });
-      if (!isPrivate(folder())) return `${folder()} is not a folder that only its owner may enter`;
+      if (!isOurs(folder())) return `${folder()} is not a folder that only its owner may enter`;
       rmSync(path, { force: true });
       await new Promise<void>((resolve, reject) => {
         this.#server.once('error', reject);
@@ -68,21 +67,18 @@ export class LocalListener {
 /** Where to find who listens at this address, if it is a process of this host and user; null: only its port will do. */
 export function localSocketOf(host: string, port: number): string | null {
   const path = localPath(host, port);
-  return path !== null && isPrivate(folder()) && exists(path) ? path : null;
+  return path !== null && isOurs(folder()) && exists(path) ? path : null;
 }
-
-/** The longest path, in bytes, that every system takes for a socket. */
-const LONGEST_PATH = 103;
 
 function localPath(host: string, port: number): string | null {
   if (process.platform === 'win32') return null;
   const path = join(folder(), `${network()}${host}-${port}.sock`);
-  return Buffer.byteLength(path) <= LONGEST_PATH ? path : null;
+  return Buffer.byteLength(path) <= LONGEST_SOCKET_PATH ? path : null;
 }
 
 /** Not kept: a process may change its user when it has started. */
 function folder(): string {
-  return join(tmpdir(), `gatewayworker-${process.geteuid?.()}`);
+  return privateFolder(process.geteuid?.());
 }
 
 /** Containers may share a folder for temporary files and each have an address 127.0.0.1 of its own. */
@@ -94,10 +90,8 @@ function network(): string {
   }
 }
 
-/** Nobody else may put theirs into it. */
-function isPrivate(path: string): boolean {
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  return stats?.isDirectory() === true && stats.uid === process.geteuid?.() && (stats.mode & 0o077) === 0;
+function isOurs(path: string): boolean {
+  return isPrivateFolder(path, process.geteuid?.()) === true;
 }
 
 function exists(path: string): boolean {

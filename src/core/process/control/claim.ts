@@ -1,12 +1,12 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
-import { messageOf } from '../../../util/mod.js';
+import { LONGEST_SOCKET_PATH, messageOf } from '../../../util/mod.js';
 import { StartError } from '../errors.js';
 import { ControlClient, isListening, unsafeFolder } from './client.js';
 import { ControlError, isControlError } from './errors.js';
 import { withLock } from './lock.js';
 import type { ControlPaths, SocketPlace } from './paths.js';
-import { LONGEST_SOCKET_PATH, MAKING, readPid, statsOf } from './paths.js';
+import { MAKING, readPid, statsOf } from './paths.js';
 import type { ControlTarget } from './server.js';
 import { ControlServer } from './server.js';
 

@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GatewayWorkerError, messageOf } from '../../../util/mod.js';
+import { GatewayWorkerError, isPrivateFolder, messageOf } from '../../../util/mod.js';
 import type { ConnectionRow } from '../status.js';
 import { ControlError, isControlError } from './errors.js';
 import type { ControlPaths, SocketPlace } from './paths.js';
-import { readPid, statsOf } from './paths.js';
+import { readPid } from './paths.js';
 import type { Answers, Hello, Progress, Reply, Request } from './protocol.js';
 import { encode, LONGEST_REPLY, readLines, readReply } from './protocol.js';
 
@@ -161,9 +161,7 @@ function dial(place: SocketPlace, pidFile: string): Promise<Socket> {
 export function unsafeFolder({ privateFolder }: SocketPlace): ControlError | undefined {
   if (privateFolder === null) return undefined;
   const { path, uid } = privateFolder;
-  const stats = statsOf(path);
-  if (stats === undefined) return undefined;
-  if (stats.isDirectory() && stats.uid === uid && (stats.mode & 0o077) === 0) return undefined;
+  if (isPrivateFolder(path, uid) !== false) return undefined;
   const text = `${path} is to be a folder that only its owner may enter; remove it, or give the option pidFile a shorter path`;
   return new ControlError('GW_CONTROL_FORBIDDEN', text, { path });
 }

@@ -1,13 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { lstatSync, readFileSync, realpathSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import process from 'node:process';
+import { LONGEST_SOCKET_PATH, privateFolder } from '../../../util/mod.js';
 import { besideEntry, entryFile } from '../entry.js';
-
-/** The longest path, in bytes, that every system takes for a socket; libuv cuts off the rest without a word. */
-export const LONGEST_SOCKET_PATH = 103;
 
 /** What the socket is called while it is being made has this at the end. */
 export const MAKING = '.new';
@@ -63,7 +60,7 @@ export function socketPlace(pidFile: string, uid: number): SocketPlace {
   if (Buffer.byteLength(beside + MAKING) <= LONGEST_SOCKET_PATH) {
     return { path: beside, isPipe: false, privateFolder: null };
   }
-  const folder = join(tmpdir(), `gatewayworker-${uid}`);
+  const folder = privateFolder(uid);
   return { path: join(folder, `${hash}.sock`), isPipe: false, privateFolder: { path: folder, uid } };
 }
 
